@@ -1,0 +1,111 @@
+// Package conn says what a simulator may ask of a broker or store; the folders below it hold one
+// client each.
+//
+// It is used in the run step of load → plan → run → check → report. There is one client path per
+// protocol, whatever engine is behind it, and every client dials through its wire.
+package conn
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/faultline-sim/faultline/simulators/message"
+	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/wire"
+)
+
+// Errors that callers branch on.
+var (
+	// ErrUnknown marks an answer that never came: what was asked may have happened.
+	ErrUnknown = errors.New("no answer")
+	// ErrNotFound is a lookup without a result.
+	ErrNotFound = errors.New("not found")
+	// ErrUnsupported is asked of a protocol that cannot do it.
+	ErrUnsupported = errors.New("not supported by the protocol")
+)
+
+// Config is what every client is made from.
+type Config struct {
+	Dialer   wire.Dialer
+	Client   string // client id, unique among the broker's clients
+	User     string
+	Password func() string // asked at each connect, so that a renewed token is used; nil for none
+	Session  topology.Session
+	// OnState is told when the connection comes up ("connect") or goes away ("disconnect"); nil is
+	// allowed. It must not block.
+	OnState func(state string)
+}
+
+// Broker is one client of a message broker. It reconnects by itself until closed. Methods are safe
+// for concurrent use; each one honours its context.
+type Broker interface {
+	// Connect returns when the client is connected and may be used.
+	Connect(ctx context.Context) error
+	// Declare makes channels where the broker needs that; existing ones are left as they are.
+	Declare(ctx context.Context, channels []*topology.Channel) error
+	// Publish sends one message to a concrete channel name (":id" already filled in) and returns
+	// when the broker has it. An error that wraps ErrUnknown means it may have it.
+	Publish(ctx context.Context, channel string, m *message.Message) (Receipt, error)
+	// Subscribe consumes until ctx ends or the client is closed; it returns once deliveries can
+	// arrive. Handle is called from one goroutine per partition (or one in all) and must not block
+	// for long: it passes work on and settles later.
+	Subscribe(ctx context.Context, s Subscription) error
+	// Depth is how many messages of a channel the group has not yet been done with.
+	Depth(ctx context.Context, channel, group string) (int64, error)
+	// Audit reads all that stands in a channel, from its beginning to its present end, without
+	// disturbing consumers. Brokers that keep nothing to read answer ErrUnsupported.
+	Audit(ctx context.Context, channel string, found func(*message.Message) error) error
+	// Close ends the client in order and returns when nothing of it is left.
+	Close() error
+}
+
+// Receipt says where a published message went, where the broker tells.
+type Receipt struct {
+	Partition int32
+	Offset    int64
+}
+
+// Subscription is what a consumer asks for.
+type Subscription struct {
+	Channel  string // channel name; ":id" subscribes to all of them
+	Group    string
+	QoS      int
+	Prefetch int // deliveries unsettled at once, at most; 0 is the client's default
+	Handle   func(Delivery)
+}
+
+// Delivery is one message given to a consumer. Exactly one of Ack and Nack is called, once.
+type Delivery struct {
+	Message     *message.Message // nil when Err is set
+	Err         error            // the payload is not an envelope
+	Raw         []byte           // set with Err
+	Channel     string           // the concrete channel
+	Partition   int32
+	Offset      int64
+	Redelivered bool // the broker says it was delivered before
+	Ack         func(context.Context) error
+	Nack        func(context.Context) error // to be delivered again
+}
+
+// Store is one client of a data store. Methods are safe for concurrent use.
+type Store interface {
+	// Connect returns when the store answers.
+	Connect(ctx context.Context) error
+	// Declare makes the tables (buckets, key spaces) where the store needs that.
+	Declare(ctx context.Context, tables []string) error
+	// Put writes messages, each once by its id however often it is put.
+	Put(ctx context.Context, table string, ms []*message.Message) error
+	// Append writes messages as new rows each time, also when the id is there already.
+	Append(ctx context.Context, table string, ms []*message.Message) error
+	// Get reads one message by id, or ErrNotFound.
+	Get(ctx context.Context, table, id string) (*message.Message, error)
+	// Audit reads every row; copies counts rows of one id.
+	Audit(ctx context.Context, table string, found func(m *message.Message, copies int) error) error
+	// Close ends the client and returns when nothing of it is left.
+	Close() error
+}
+
+// ReconnectWithin is how long a client may wait between two tries to connect at most, where its
+// session does not say.
+const ReconnectWithin = 5 * time.Second
