@@ -7,7 +7,6 @@
 package topology
 
 import (
-	"strings"
 	"time"
 
 	"github.com/faultline-sim/faultline/topology/policy"
@@ -54,7 +53,7 @@ type Node struct {
 	Handlers      []*Handler
 	Sends         []*Send
 	Quota         *policy.RateLimit // clouds: requests beyond it are answered 429
-	Pool          int               // services: handler runs at once over all handlers of a replica; 0 is unbounded
+	Pool          int               // services: handler runs at once in one replica; 0 is unbounded
 	Undrawn       string            // why the node, or a wire that ends here, is not in the drawing
 	Inferred      bool              // handlers come from the flows, not from the file
 }
@@ -163,10 +162,19 @@ type Channel struct {
 func (c *Channel) Node() string { return ChannelNode(c.Ref) }
 
 // ChannelNode is the part of a channel reference before its first slash.
-func ChannelNode(ref string) string { n, _, _ := strings.Cut(ref, "/"); return n }
+func ChannelNode(ref string) string { n, _ := cutRef(ref); return n }
 
 // ChannelName is the part of a channel reference behind its first slash.
-func ChannelName(ref string) string { _, n, _ := strings.Cut(ref, "/"); return n }
+func ChannelName(ref string) string { _, n := cutRef(ref); return n }
+
+// cutRef cuts a channel reference at its first slash outside quotes.
+func cutRef(ref string) (node, name string) {
+	i := indexOutside(ref, "/")
+	if i < 0 {
+		return ref, ""
+	}
+	return ref[:i], ref[i+1:]
+}
 
 // Guarantee is what a flow promises for each accepted message.
 type Guarantee string
