@@ -7,7 +7,6 @@ package yamlpos
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"regexp"
 	"slices"
