@@ -9,6 +9,7 @@ import (
 	"context"
 	"hash/fnv"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +31,8 @@ type Env struct {
 	// Key signs and verifies the tokens that the topology's auth services issue.
 	Key []byte
 
-	numbers sync.Map // flow or derivation to its next or given number
+	numbers sync.Map // sequence to its next number
+	births  births
 }
 
 // Rand is a generator of its own for one device, connection or service; the same parts give the
@@ -47,10 +49,7 @@ func (e *Env) Rand(parts ...string) *rand.Rand {
 // Next is the next number of a dense sequence that begins at 0: the messages of a flow, or the
 // messages of a flow with one key.
 func (e *Env) Next(sequence ...string) int64 {
-	key := ""
-	for _, s := range sequence {
-		key += s + "\x00"
-	}
+	key := strings.Join(sequence, "\x00")
 	v, ok := e.numbers.Load(key)
 	if !ok {
 		v, _ = e.numbers.LoadOrStore(key, new(atomic.Int64))
