@@ -2,6 +2,8 @@ package topology
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/vm"
@@ -93,17 +95,11 @@ func (x *Expression) run(env any) (any, error) {
 }
 
 // MemberID is the id of one member of a fleet, numbered from 0: the fleet's last name and the
-// number. It stands for ":id" in channels and paths.
+// number. It stands for ":id" in channels and paths, so characters that have a meaning there are
+// dashes.
 func MemberID(fleet string, member int) string {
-	return fmt.Sprintf("%s-%d", LastName(fleet), member)
+	segments := SplitName(fleet)
+	return unsafeInID.Replace(segments[len(segments)-1]) + "-" + strconv.Itoa(member)
 }
 
-// LastName is the part of a dotted name behind its last dot.
-func LastName(name string) string {
-	for i := len(name) - 1; i >= 0; i-- {
-		if name[i] == '.' {
-			return name[i+1:]
-		}
-	}
-	return name
-}
+var unsafeInID = strings.NewReplacer("/", "-", "+", "-", "#", "-", ":", "-", "?", "-", " ", "-")
