@@ -143,14 +143,22 @@ func (v Value) Rate() float64 {
 	if v.node == nil {
 		return 0
 	}
-	m := rate.FindStringSubmatch(v.Text())
-	if m == nil {
+	r, ok := ParseRate(v.Text())
+	if !ok {
 		v.Errorf("wrong-unit", "%s is not a rate, write it as 200/s, 30/m or 10/h", v.shape())
-		return 0
 	}
-	n, _ := strconv.ParseFloat(m[1], 64)
+	return r
+}
+
+// ParseRate reads a text such as "200/s" as things per second.
+func ParseRate(text string) (perSecond float64, ok bool) {
+	m := rate.FindStringSubmatch(text)
+	if m == nil {
+		return 0, false
+	}
+	n, err := strconv.ParseFloat(m[1], 64)
 	per := map[string]float64{"ms": 0.001, "s": 1, "m": 60, "h": 3600}[m[2]]
-	return n / per
+	return n / per, err == nil
 }
 
 // Texts is a list of texts, or one text as a list of one.
