@@ -1,0 +1,158 @@
+package history
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strconv"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// row is an event as it stands in a file: the columns in their order, required all of them. What
+// an event does not set is "" in a text column, -1 in message, parent and key_seq, and 0 elsewhere;
+// trace is 32 hex digits. Texts are dictionary encoded, so that a reader makes each only once.
+type row struct {
+	AtNS       int64  `parquet:"at_ns,delta"`
+	Kind       string `parquet:"kind,dict"`
+	Outcome    string `parquet:"outcome,dict"`
+	Node       string `parquet:"node,dict"`
+	Replica    int32  `parquet:"replica,dict"`
+	Handler    string `parquet:"handler,dict"`
+	Step       string `parquet:"step,dict"`
+	Flow       string `parquet:"flow,dict"`
+	Message    int64  `parquet:"message,delta"`
+	Trace      string `parquet:"trace,dict"`
+	ParentFlow string `parquet:"parent_flow,dict"`
+	Parent     int64  `parquet:"parent,delta"`
+	Key        string `parquet:"key,dict"`
+	KeySeq     int64  `parquet:"key_seq,delta"`
+	Wire       string `parquet:"wire,dict"`
+	Channel    string `parquet:"channel,dict"`
+	Partition  int32  `parquet:"partition,dict"`
+	Offset     int64  `parquet:"offset,delta"`
+	Delivery   int32  `parquet:"delivery,dict"`
+	Attempt    int32  `parquet:"attempt,dict"`
+	Reason     string `parquet:"reason,dict"`
+	DurationNS int64  `parquet:"duration_ns,delta"`
+	Value      int64  `parquet:"value,delta"`
+}
+
+// Keys of the metadata that a reader needs before it reads a row.
+const (
+	metaFormat   = "faultline.format"
+	metaFirst    = "faultline.first_ns"
+	metaLast     = "faultline.last_ns"
+	metaShed     = "faultline.shed"
+	metaEnded    = "faultline.ended"
+	metaChecksum = "faultline.crc32c"
+)
+
+// meta is what a file's metadata says about its events.
+type meta struct {
+	events int64
+	first  int64 // At of the first event
+	last   int64
+	shed   int64 // sum of the Shed events' values
+	ended  bool
+}
+
+func (m *meta) add(e *Event) {
+	if m.events == 0 {
+		m.first = e.At
+	}
+	m.events++
+	m.last = e.At
+	switch e.Kind {
+	case Shed:
+		m.shed += e.Value
+	case Ended:
+		m.ended = true
+	}
+}
+
+// texts are the metadata's entries but for the checksum.
+func (m *meta) texts() map[string]string {
+	return map[string]string{
+		metaFormat: strconv.Itoa(Format),
+		metaFirst:  strconv.FormatInt(m.first, 10),
+		metaLast:   strconv.FormatInt(m.last, 10),
+		metaShed:   strconv.FormatInt(m.shed, 10),
+		metaEnded:  strconv.FormatBool(m.ended),
+	}
+}
+
+// parseMeta reads a file's metadata; a format above ours is refused by its number.
+func parseMeta(f *parquet.File) (m meta, err error) {
+	text, ok := f.Lookup(metaFormat)
+	if !ok {
+		return m, fmt.Errorf("metadata %q is missing: not a history", metaFormat)
+	}
+	format, err := strconv.Atoi(text)
+	if err != nil {
+		return m, fmt.Errorf("read metadata %q: %w", metaFormat, err)
+	}
+	if format > Format {
+		return m, fmt.Errorf("history has format %d, this program reads up to format %d",
+			format, Format)
+	}
+	m.events = f.NumRows()
+	for key, n := range map[string]*int64{metaFirst: &m.first, metaLast: &m.last, metaShed: &m.shed} {
+		text, _ := f.Lookup(key)
+		if *n, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return m, fmt.Errorf("read metadata %q: %w", key, err)
+		}
+	}
+	text, _ = f.Lookup(metaEnded)
+	if m.ended, err = strconv.ParseBool(text); err != nil {
+		return m, fmt.Errorf("read metadata %q: %w", metaEnded, err)
+	}
+	return m, nil
+}
+
+// fill makes the row of an event; trace is its trace id in hex.
+func (r *row) fill(e *Event, trace string) {
+	*r = row{
+		AtNS: e.At, Kind: kindNames[e.Kind], Outcome: outcomeNames[e.Outcome],
+		Node: e.Node, Replica: e.Replica, Handler: e.Handler, Step: e.Step,
+		Flow: e.Flow, Message: e.Message, Trace: trace,
+		ParentFlow: e.ParentFlow, Parent: e.Parent, Key: e.Key, KeySeq: e.KeySeq,
+		Wire: e.Wire, Channel: e.Channel, Partition: e.Partition, Offset: e.Offset,
+		Delivery: e.Delivery, Attempt: e.Attempt, Reason: e.Reason,
+		DurationNS: e.Duration, Value: e.Value,
+	}
+}
+
+// parseTrace is the inverse of traces.text; "" is no trace.
+func parseTrace(s string) (id [16]byte, err error) {
+	if s == "" {
+		return id, nil
+	}
+	if len(s) != 2*len(id) {
+		return id, fmt.Errorf("trace %q has %d digits, not %d", s, len(s), 2*len(id))
+	}
+	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
+		return id, fmt.Errorf("trace %q: %w", s, err)
+	}
+	return id, nil
+}
+
+// traces gives trace ids their text, each made only once while it lasts.
+type traces map[[16]byte]string
+
+// keepTraces is how many texts are kept, 64 bytes each.
+const keepTraces = 1 << 17
+
+func (t traces) text(id [16]byte) string {
+	if id == ([16]byte{}) {
+		return ""
+	}
+	s, ok := t[id]
+	if !ok {
+		if len(t) >= keepTraces {
+			clear(t)
+		}
+		s = hex.EncodeToString(id[:])
+		t[id] = s
+	}
+	return s
+}
