@@ -9,6 +9,7 @@ package topology
 import (
 	"time"
 
+	"github.com/faultline-sim/faultline/topology/diag"
 	"github.com/faultline-sim/faultline/topology/policy"
 )
 
@@ -56,6 +57,7 @@ type Node struct {
 	Pool          int               // services: handler runs at once in one replica; 0 is unbounded
 	Undrawn       string            // why the node, or a wire that ends here, is not in the drawing
 	Inferred      bool              // handlers come from the flows, not from the file
+	At            diag.Position     // where the file declares it; zero when built in memory
 }
 
 // Session is how a fleet's members hold their connection.
@@ -156,6 +158,7 @@ type Channel struct {
 	Key        string // body field that orders
 	DeadLetter *policy.DeadLetter
 	TTL        time.Duration
+	At         diag.Position // where the file declares it; zero when it is only used
 }
 
 // Node is the full name of the node that carries the channel.
@@ -197,6 +200,7 @@ type Flow struct {
 	When        string // expr on the parent's body for a derived flow
 	ReplyWithin time.Duration
 	Sinks       []Sink
+	At          diag.Position // where the file declares it; zero when built in memory
 }
 
 // Source is the full name of the node where the flow's messages begin.
