@@ -1,0 +1,89 @@
+package reports
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/faultline-sim/faultline/assertions"
+)
+
+// The elements of JUnit's XML as CI servers read it.
+type (
+	suites struct {
+		XMLName xml.Name `xml:"testsuites"`
+		Suites  []suite  `xml:"testsuite"`
+	}
+	suite struct {
+		Name     string  `xml:"name,attr"`
+		Tests    int     `xml:"tests,attr"`
+		Failures int     `xml:"failures,attr"`
+		Errors   int     `xml:"errors,attr"`
+		Time     float64 `xml:"time,attr"`
+		Cases    []tcase `xml:"testcase"`
+	}
+	tcase struct {
+		Class   string   `xml:"classname,attr"`
+		Name    string   `xml:"name,attr"`
+		Failure *problem `xml:"failure,omitempty"`
+		Error   *problem `xml:"error,omitempty"`
+		Out     string   `xml:"system-out,omitempty"`
+	}
+	problem struct {
+		Type    string `xml:"type,attr"`
+		Message string `xml:"message,attr"`
+		Text    string `xml:",chardata"`
+	}
+)
+
+// JUnit writes the reports as JUnit XML: a suite a run, a case a verdict. An invalid verdict is a
+// failure; an unknown one is an error, since a check that could not be made is not a passed one.
+func JUnit(w io.Writer, all ...Report) error {
+	var doc suites
+	for _, r := range all {
+		s := suite{Name: Plain(r.Scenario), Tests: len(r.Verdicts), Time: r.Took.Seconds()}
+		_, s.Failures, s.Errors = Counts(r.Verdicts)
+		for _, v := range r.Verdicts {
+			s.Cases = append(s.Cases, junitCase(r, v))
+		}
+		doc.Suites = append(doc.Suites, s)
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return fmt.Errorf("write junit: %w", err)
+	}
+	enc := xml.NewEncoder(w)
+	enc.Indent("", "  ")
+	if err := enc.Encode(doc); err != nil {
+		return fmt.Errorf("write junit: %w", err)
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
+
+func junitCase(r Report, v assertions.Verdict) tcase {
+	c := tcase{Class: Plain(r.Topology + "." + r.Scenario), Name: Plain(v.Name)}
+	switch v.Value {
+	case assertions.Valid:
+		c.Out = Plain(v.Summary)
+	case assertions.Invalid:
+		c.Failure = &problem{Type: v.Property, Message: Plain(v.Summary), Text: anomalyLines(v)}
+	default:
+		c.Error = &problem{Type: "unknown", Message: Plain(v.Summary), Text: Plain(v.Unknown)}
+	}
+	return c
+}
+
+func anomalyLines(v assertions.Verdict) string {
+	var b strings.Builder
+	for _, a := range v.Anomalies {
+		fmt.Fprintf(&b, "%s %s: %s\n", Plain(a.Kind), Plain(a.Subject()), Plain(a.Text))
+		for _, e := range a.Events {
+			fmt.Fprintf(&b, "    %s\n", EventLine(e))
+		}
+	}
+	if v.More > 0 {
+		fmt.Fprintf(&b, "and %d more\n", v.More)
+	}
+	return b.String()
+}

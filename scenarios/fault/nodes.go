@@ -1,0 +1,149 @@
+package fault
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/faultline-sim/faultline/assertions/history"
+	"github.com/faultline-sim/faultline/scenarios"
+	"github.com/faultline-sim/faultline/simulators"
+	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/engine"
+)
+
+// down is a node that was stopped, killed, paused, restarted or replaced. It bites operations over
+// the node's wires that fail, connections to it that drop, and messages that arrive for it while
+// it is away. It heals by
+// starting what was ended; it is over when that is ready.
+type down struct {
+	*tally
+	restore func(context.Context) error
+	heal    sync.Once
+	err     error
+}
+
+func (d *down) Heal(ctx context.Context) error {
+	d.heal.Do(func() {
+		if d.restore != nil {
+			d.err = d.restore(ctx)
+		}
+		d.healed()
+	})
+	return d.err
+}
+
+func onNode(ctx context.Context, s Stage, node string, f *scenarios.Fault) (Injection, error) {
+	d := &down{tally: count(s, touching(s.Topology(), node))}
+	var err error
+	if e := s.Engine(node); e != nil {
+		d.restore, err = endEngine(ctx, e, f)
+	} else if r, ok := s.Simulator(node).(simulators.Replicated); ok {
+		d.restore, err = endReplicas(ctx, r, f)
+	} else {
+		err = fmt.Errorf("node %q has nothing that can be ended", node)
+	}
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// endEngine ends a broker or store, and gives what starts it again.
+func endEngine(ctx context.Context, e engine.Engine, f *scenarios.Fault) (func(context.Context) error, error) {
+	switch f.Kind {
+	case "stop":
+		return e.Start, e.Stop(ctx)
+	case "kill":
+		return e.Start, e.Kill(ctx)
+	case "restart":
+		if err := e.Stop(ctx); err != nil {
+			return nil, err
+		}
+		return nil, e.Start(ctx)
+	}
+	return nil, fmt.Errorf("%s cannot be done to a %s", f.Kind, e.Info().Name)
+}
+
+// endReplicas ends the chosen replicas, and gives what starts them again.
+func endReplicas(ctx context.Context, r simulators.Replicated, f *scenarios.Fault) (func(context.Context) error, error) {
+	var restores []func(context.Context) error
+	restore := func(ctx context.Context) error {
+		for _, one := range restores {
+			if err := one(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for i := range r.Replicas() {
+		if f.Replica >= 0 && f.Replica != i {
+			continue
+		}
+		one, err := endReplica(ctx, r, i, f.Kind)
+		if err != nil {
+			return restore, err
+		}
+		if one != nil {
+			restores = append(restores, one)
+		}
+	}
+	return restore, nil
+}
+
+func endReplica(ctx context.Context, r simulators.Replicated, i int, kind string) (func(context.Context) error, error) {
+	start := func(ctx context.Context) error { return r.StartReplica(ctx, i) }
+	switch kind {
+	case "stop":
+		return start, r.StopReplica(ctx, i)
+	case "kill":
+		return start, r.CrashReplica(ctx, i)
+	case "pause":
+		resume, err := r.PauseReplica(i)
+		return func(context.Context) error { resume(); return nil }, err
+	case "restart", "replace":
+		if err := r.StopReplica(ctx, i); err != nil {
+			return start, err
+		}
+		return nil, start(ctx)
+	}
+	return nil, fmt.Errorf("%s cannot be done to %q", kind, r.Name())
+}
+
+// touching matches what a node's absence does to flow messages: operations to it that do not end
+// well, messages put in a channel that it consumes, and messages begun that enter the system by it.
+func touching(t *topology.Topology, node string) func(*history.Event) bool {
+	wires, channels, sources := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, w := range t.Wires() {
+		if w.From == node || w.To == node {
+			wires[w.String()] = true
+		}
+	}
+	if n := t.Node(node); n != nil {
+		for _, h := range n.Handlers {
+			if h.Batch != nil {
+				channels[h.Batch.Channel] = true
+			}
+			channels[h.Subscribe] = h.Subscribe != ""
+		}
+	}
+	for _, f := range t.Flows {
+		for _, path := range f.Paths {
+			if len(path) > 1 && path[1].Node == node {
+				sources[f.Name] = true
+			}
+		}
+	}
+	return func(e *history.Event) bool {
+		switch {
+		case e.Flow == "":
+			return e.Kind == history.NodeState && e.Reason == "disconnect" && wires[e.Wire]
+		case e.Outcome == history.Fail || e.Outcome == history.Unknown:
+			return wires[e.Wire]
+		case e.Kind == history.Publish:
+			return channels[e.Channel]
+		}
+		return e.Kind == history.Produce && e.Outcome == history.None && sources[e.Flow]
+	}
+}

@@ -1,0 +1,169 @@
+package scenarios
+
+import (
+	"slices"
+
+	"github.com/faultline-sim/faultline/topology"
+)
+
+// Target says what a kind of fault is done to.
+type Target string
+
+// The targets.
+const (
+	OnWire   Target = "wire"   // one path between two nodes
+	OnSim    Target = "node"   // a simulated cloud or service
+	OnFleet  Target = "fleet"  // a fleet
+	OnEngine Target = "engine" // a broker or store
+	OnFlow   Target = "flow"   // a flow's load
+)
+
+// Kind is one kind of fault: what it is, what it may be told and how it is confirmed.
+type Kind struct {
+	Name    string
+	Targets []Target
+	Needs   []string // fields that must be given
+	May     []string // fields that may be given
+	Instant bool     // happens at once; "for" is then only how long its bite is watched
+	Doc     string   // what happens, to what, in which unit
+	Bite    string   // what counts as bitten
+	Heal    string   // how it ends
+}
+
+// Takes says whether the kind reads a field.
+func (k Kind) Takes(field string) bool {
+	return slices.Contains(k.Needs, field) || slices.Contains(k.May, field)
+}
+
+// On says whether the kind can be done to a target.
+func (k Kind) On(t Target) bool { return slices.Contains(k.Targets, t) }
+
+// KindOf is the kind with a name.
+func KindOf(name string) (Kind, bool) {
+	i := slices.IndexFunc(Kinds(), func(k Kind) bool { return k.Name == name })
+	if i < 0 {
+		return Kind{}, false
+	}
+	return Kinds()[i], true
+}
+
+// KindNames are the names of all kinds, in the table's order.
+func KindNames() []string {
+	var names []string
+	for _, k := range Kinds() {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// targetOf is what a node counts as.
+func targetOf(n *topology.Node) Target {
+	switch n.Kind {
+	case topology.Fleet:
+		return OnFleet
+	case topology.Broker, topology.Store:
+		return OnEngine
+	}
+	return OnSim
+}
+
+const (
+	wireBite = "flow messages seen in the bytes it touched, or operations on the wire that failed"
+	nodeBite = "operations on the node's wires that failed, and messages that arrived for it meanwhile"
+	ownBite  = "flow messages the node answered wrongly, held or crashed upon"
+	undone   = "taken away; the node behaves as built again"
+	carried  = "taken away; the wire carries bytes as before"
+)
+
+// Kinds is the table of all kinds of faults; parser, schema, explain and README read it.
+func Kinds() []Kind {
+	return slices.Concat(wireKinds(), nodeKinds(), behaviorKinds(), brokerKinds())
+}
+
+func wireKinds() []Kind {
+	on := []Target{OnWire}
+	both := []string{"direction", "replica"}
+	return []Kind{
+		{Name: "latency", Targets: on, Needs: []string{"latency"}, May: both,
+			Doc: "bytes arrive latency later (a duration)", Bite: wireBite, Heal: carried},
+		{Name: "bandwidth", Targets: on, Needs: []string{"rate"}, May: both,
+			Doc: "at most rate bytes pass (64KB/s, 1MB/s)", Bite: wireBite, Heal: carried},
+		{Name: "timeout", Targets: on, May: both,
+			Doc:  "a black hole: bytes wait, connections stay open, nothing is answered",
+			Bite: wireBite, Heal: "taken away; held bytes arrive on the connections that still live"},
+		{Name: "reset", Targets: on, May: []string{"replica"},
+			Doc:  "connections are reset, new ones too",
+			Bite: wireBite, Heal: carried},
+		{Name: "slow_close", Targets: on, Needs: []string{"latency"}, May: both,
+			Doc: "closing a connection takes latency longer", Bite: wireBite, Heal: carried},
+		{Name: "slicer", Targets: on, Needs: []string{"bytes"}, May: append([]string{"latency"}, both...),
+			Doc: "bytes arrive in pieces of bytes, latency apart", Bite: wireBite, Heal: carried},
+		{Name: "limit_data", Targets: on, Needs: []string{"bytes"}, May: both,
+			Doc: "a connection closes after bytes have passed", Bite: wireBite, Heal: carried},
+		{Name: "cut", Targets: on, May: []string{"replica"},
+			Doc:  "connections are closed and new ones refused",
+			Bite: wireBite, Heal: carried},
+	}
+}
+
+func nodeKinds() []Kind {
+	both := []Target{OnSim, OnEngine}
+	replica := []string{"replica"}
+	return []Kind{
+		{Name: "stop", Targets: both, May: replica,
+			Doc:  "shut down in order: work in hand is finished, then connections close",
+			Bite: nodeBite, Heal: "started again, ready when probed"},
+		{Name: "kill", Targets: both, May: replica,
+			Doc:  "ends at once as by kill -9: connections drop, work in hand is lost",
+			Bite: nodeBite, Heal: "started again, ready when probed"},
+		{Name: "pause", Targets: []Target{OnSim}, May: replica,
+			Doc:  "frozen: connections stay open, nothing is handled",
+			Bite: nodeBite, Heal: "goes on where it stood"},
+		{Name: "restart", Targets: both, May: replica, Instant: true,
+			Doc:  "shut down in order and started again at once",
+			Bite: nodeBite, Heal: "over when every replica is ready again"},
+		{Name: "replace", Targets: []Target{OnSim}, Instant: true,
+			Doc:  "rolling: each replica in turn is stopped and a new one started",
+			Bite: nodeBite, Heal: "over when the last replica is ready"},
+	}
+}
+
+func behaviorKinds() []Kind {
+	on := []Target{OnSim}
+	return []Kind{
+		{Name: "errors", Targets: on, May: []string{"status", "share", "flow"},
+			Doc: "a share of requests and deliveries fails with status (500)", Bite: ownBite, Heal: undone},
+		{Name: "slow", Targets: on, Needs: []string{"latency"}, May: []string{"share", "flow"},
+			Doc: "handling takes latency longer for a share of messages", Bite: ownBite, Heal: undone},
+		{Name: "poison", Targets: on, Needs: []string{"flow", "share"},
+			Doc:  "a share of a flow's messages fails every time they are handled",
+			Bite: ownBite, Heal: "the fix is deployed: the same messages are handled from then on"},
+		{Name: "crash_on_message", Targets: on, Needs: []string{"flow", "share"},
+			Doc:  "a share of a flow's messages crashes the replica that handles them, once each",
+			Bite: ownBite, Heal: undone},
+		{Name: "quota", Targets: on, Needs: []string{"rate"},
+			Doc: "requests beyond rate (5/s) are answered 429", Bite: ownBite, Heal: undone},
+		{Name: "outage", Targets: on,
+			Doc: "every request is answered 503", Bite: ownBite, Heal: undone},
+		{Name: "duplicates", Targets: on, May: []string{"share", "flow"},
+			Doc: "a share of what the node publishes is published twice", Bite: ownBite, Heal: undone},
+		{Name: "burst", Targets: []Target{OnFlow}, Needs: []string{"flow", "factor"},
+			Doc: "the flow's load is factor times its rate", Bite: "messages offered meanwhile",
+			Heal: "the load has its own rate again"},
+		{Name: "reconnect_herd", Targets: []Target{OnFleet}, May: []string{"share"}, Instant: true,
+			Doc:  "a share of the members lose their connections at once and come back as their session says",
+			Bite: "connections dropped", Heal: "over when as many members are connected as before"},
+	}
+}
+
+func brokerKinds() []Kind {
+	on := []Target{OnEngine}
+	return []Kind{
+		{Name: "leader_move", Targets: on, Instant: true,
+			Doc:  "leadership of every partition moves to another cluster member",
+			Bite: "messages published or received while clients find the new leaders", Heal: "happens at once"},
+		{Name: "disconnect_all", Targets: on, Instant: true,
+			Doc:  "the broker drops every client connection",
+			Bite: "connections dropped", Heal: "happens at once"},
+	}
+}

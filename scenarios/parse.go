@@ -1,0 +1,163 @@
+package scenarios
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/diag"
+	"github.com/faultline-sim/faultline/topology/yamlpos"
+)
+
+// Options are what the command line or a test may say about a scenario.
+type Options struct {
+	Set  []string // "node.field=value", applied to promise and as built alike
+	Seed *uint64  // in place of the file's own
+}
+
+// Load reads a scenario and the topology it names. All mistakes of both come in the list; the
+// error is for files that cannot be read. The scenario is nil unless the list is empty.
+func Load(file string, opt Options) (*Scenario, diag.List, error) {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return nil, diag.List{}, fmt.Errorf("read scenario %q: %w", file, err)
+	}
+	var diags diag.List
+	p := &parser{opt: opt, diags: &diags, s: &Scenario{File: file, Seed: DefaultSeed}}
+	p.root = yamlpos.Parse(file, src, &diags)
+	if !p.root.Present() {
+		return nil, diags, nil
+	}
+	if err := p.topology(); err != nil {
+		return nil, diags, err
+	}
+	p.read()
+	if !diags.Empty() {
+		return nil, diags, nil
+	}
+	return p.s, diags, nil
+}
+
+// parser reads one scenario file.
+type parser struct {
+	opt   Options
+	root  yamlpos.Value
+	diags *diag.List
+	s     *Scenario
+	acts  []rawAct
+}
+
+// topology loads the system and lays the scenario's overlays on it, so that all names are known
+// before anything else is read.
+func (p *parser) topology() error {
+	v := p.root.Get("topology")
+	if !v.Present() {
+		p.root.Errorf("missing-key", "a scenario names its topology: add \"topology: FILE\"")
+		return nil
+	}
+	name := v.String()
+	if name == "" {
+		return nil
+	}
+	p.s.TopologyFile = name
+	if !filepath.IsAbs(name) {
+		p.s.TopologyFile = filepath.Join(filepath.Dir(p.s.File), name)
+	}
+	t, diags, err := topology.Load(p.s.TopologyFile, topology.Options{Set: p.opt.Set})
+	if err != nil {
+		v.Errorf("no-file", "topology %q cannot be read: %v", name, err)
+		return nil
+	}
+	p.diags.Append(diags)
+	if t == nil || !diags.Empty() {
+		return nil
+	}
+	if change := p.root.Get("change"); change.Present() {
+		t = t.Overlay(change, topology.OverlayOptions{})
+	}
+	p.s.Promise, p.s.AsBuilt = t, t
+	if built := p.root.Get("as_built"); built.Present() && t != nil {
+		p.s.AsBuilt = t.Overlay(built, topology.OverlayOptions{AsBuilt: true})
+	}
+	return nil
+}
+
+func (p *parser) read() {
+	known := p.s.Promise != nil && p.s.AsBuilt != nil
+	skip := func(yamlpos.Value) {}
+	withNames := func(read func(yamlpos.Value)) func(yamlpos.Value) {
+		if !known {
+			return skip
+		}
+		return read
+	}
+	s := p.s
+	s.Steady, s.Recover, s.Drain = DefaultSteady, DefaultRecover, DefaultDrain
+	var assert, expect yamlpos.Value
+	p.root.Fields(map[string]func(yamlpos.Value){
+		"scenario":    func(v yamlpos.Value) { s.Name = v.String() },
+		"description": func(v yamlpos.Value) { s.Description = v.String() },
+		"topology":    skip,
+		"change":      skip,
+		"as_built":    skip,
+		"seed":        func(v yamlpos.Value) { s.Seed = uint64(v.Int(0, 1<<53)) },
+		"load":        withNames(p.load),
+		"steady":      func(v yamlpos.Value) { s.Steady = p.phase(v) },
+		"timeline":    withNames(p.timeline),
+		"recover":     func(v yamlpos.Value) { s.Recover = p.phase(v) },
+		"drain":       func(v yamlpos.Value) { s.Drain = p.phase(v) },
+		"deadline":    func(v yamlpos.Value) { s.Deadline = v.Duration() },
+		"assert":      func(v yamlpos.Value) { assert = v },
+		"expect":      func(v yamlpos.Value) { expect = v },
+	})
+	if p.opt.Seed != nil {
+		s.Seed = *p.opt.Seed
+	}
+	if s.Name == "" {
+		s.Name = strings.TrimSuffix(filepath.Base(s.File), filepath.Ext(s.File))
+	}
+	if !known {
+		return
+	}
+	if !p.root.Get("load").Present() {
+		p.root.Errorf("missing-key", "a scenario needs load: add \"load: {FLOW: 100/s}\", flows: %s",
+			strings.Join(p.flowNames(), ", "))
+	}
+	p.assertions(assert, expect)
+	p.consistent()
+	if s.Deadline == 0 {
+		s.Deadline = s.Steady + p.timelineEnd() + s.Recover + s.Drain + deadlineMargin
+	}
+}
+
+// longestPhase bounds every phase and time in a scenario.
+const longestPhase = 24 * time.Hour
+
+func (p *parser) phase(v yamlpos.Value) time.Duration {
+	d := v.Duration()
+	if d > longestPhase {
+		v.Errorf("out-of-range", "%s is longer than a phase may be, at most %s", d, longestPhase)
+	}
+	return d
+}
+
+func (p *parser) timelineEnd() (end time.Duration) {
+	for _, a := range p.s.Timeline {
+		end = max(end, a.End())
+	}
+	return end
+}
+
+func (p *parser) flowNames() []string {
+	var names []string
+	for _, f := range p.s.Promise.Flows {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// flow is the name of a flow of the topology, or "" and a diagnostic.
+func (p *parser) flow(v yamlpos.Value) string { return v.OneOf(p.flowNames()...) }
