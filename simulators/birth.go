@@ -23,19 +23,19 @@ type place struct{ number, keySeq int64 }
 // Born numbers a derived message: its number within its flow and, where key is not empty, its
 // place among the flow's messages with that key (else −1). The same birth gets the same numbers
 // however often the parent is delivered, on whichever replica, so that a redelivery invents no
-// message.
-func (e *Env) Born(b Birth, key string) (number, keySeq int64) {
+// message; fresh says that this is the first time.
+func (e *Env) Born(b Birth, key string) (number, keySeq int64, fresh bool) {
 	e.births.mu.Lock()
 	defer e.births.mu.Unlock()
 	if p, ok := e.births.given[b]; ok {
-		return p.number, p.keySeq
+		return p.number, p.keySeq, false
 	}
 	if e.births.given == nil {
 		e.births.given = map[Birth]place{}
 	}
 	p := place{number: e.Next(b.Flow), keySeq: e.NextOfKey(b.Flow, key)}
 	e.births.given[b] = p
-	return p.number, p.keySeq
+	return p.number, p.keySeq, true
 }
 
 // NextOfKey is the next place among a flow's messages with one key, from 0; −1 without a key.

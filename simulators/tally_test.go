@@ -44,11 +44,14 @@ func TestTally(t *testing.T) {
 }
 
 func TestBorn(t *testing.T) {
-	type numbers struct{ number, keySeq int64 }
+	type numbers struct {
+		number, keySeq int64
+		fresh          bool
+	}
 	env := &Env{}
 	born := func(parent int64, key string) numbers {
-		n, k := env.Born(Birth{Flow: "alert", By: "rule", ParentFlow: "telemetry", Parent: parent}, key)
-		return numbers{n, k}
+		n, k, fresh := env.Born(Birth{Flow: "alert", By: "rule", ParentFlow: "telemetry", Parent: parent}, key)
+		return numbers{n, k, fresh}
 	}
 	got := map[string]numbers{
 		"first":        born(10, "hw-1"),
@@ -58,11 +61,11 @@ func TestBorn(t *testing.T) {
 		"no key":       born(13, ""),
 	}
 	want := maps.Clone(got)
-	want["first"] = numbers{0, 0}
-	want["other key"] = numbers{1, 0}
-	want["same key"] = numbers{2, 1}
-	want["first, again"] = numbers{0, 0}
-	want["no key"] = numbers{3, -1}
+	want["first"] = numbers{0, 0, true}
+	want["other key"] = numbers{1, 0, true}
+	want["same key"] = numbers{2, 1, true}
+	want["first, again"] = numbers{0, 0, false}
+	want["no key"] = numbers{3, -1, true}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(numbers{})); diff != "" {
 		t.Errorf("births (-want +got):\n%s", diff)
 	}
