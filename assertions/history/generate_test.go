@@ -136,6 +136,9 @@ func arbitrary() *rapid.Generator[history.Event] {
 func seal(t failer, dir string, number int, events []history.Event) {
 	t.Helper()
 	slices.SortFunc(events, func(a, b history.Event) int { return a.Compare(&b) })
+	if err := history.Prepare(dir); err != nil {
+		t.Fatal(err)
+	}
 	w, err := history.Create(history.SegmentPath(dir, number))
 	if err != nil {
 		t.Fatal(err)

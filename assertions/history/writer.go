@@ -32,6 +32,14 @@ func SegmentPath(dir string, number int) string {
 	return filepath.Join(dir, segmentsName, fmt.Sprintf("%06d.parquet", number))
 }
 
+// Prepare makes a run's history folder, where segments can then be created.
+func Prepare(dir string) error {
+	if err := os.MkdirAll(filepath.Join(dir, segmentsName), 0o700); err != nil {
+		return fmt.Errorf("prepare history %q: %w", dir, err)
+	}
+	return nil
+}
+
 // Writer writes one file of events. Nothing stands at its path before Seal: a writer that is
 // killed leaves only a temporary file, which no reader looks at. It is used by one goroutine.
 type Writer struct {
@@ -55,9 +63,6 @@ func createSmall(path string) (*Writer, error) {
 }
 
 func create(path string, codec compress.Codec) (*Writer, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("create history %q: %w", path, err)
-	}
 	file, err := os.OpenFile(path+tempSuffix, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("create history %q: %w", path, err)
