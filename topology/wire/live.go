@@ -1,0 +1,88 @@
+package wire
+
+import "sync"
+
+// live are the connections of one proxy that are not seen off yet. The zero value is ready.
+type live struct {
+	leaving sync.WaitGroup // goroutines that see connections off
+
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	closed bool
+}
+
+// add is false when the fabric is closed.
+func (l *live) add(c *conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	if l.conns == nil {
+		l.conns = map[*conn]struct{}{}
+	}
+	l.conns[c] = struct{}{}
+	return true
+}
+
+func (l *live) remove(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, c)
+}
+
+// background runs a goroutine that close waits for; it is false, and nothing runs, when closed.
+func (l *live) background(run func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.leaving.Go(run)
+	return true
+}
+
+// open are the connections that their owners have not closed.
+func (l *live) open() []*conn {
+	var open []*conn
+	for _, c := range l.all() {
+		c.mu.Lock()
+		if c.ended == nil {
+			open = append(open, c)
+		}
+		c.mu.Unlock()
+	}
+	return open
+}
+
+// used is how many of the open connections have carried bytes.
+func (l *live) used() int64 {
+	var n int64
+	for _, c := range l.open() {
+		if c.used.Load() {
+			n++
+		}
+	}
+	return n
+}
+
+func (l *live) all() []*conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]*conn, 0, len(l.conns))
+	for c := range l.conns {
+		all = append(all, c)
+	}
+	return all
+}
+
+// close ends all connections at once and waits for what sees others off.
+func (l *live) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	for _, c := range l.all() {
+		c.TCPConn.Close()
+	}
+	l.leaving.Wait()
+}

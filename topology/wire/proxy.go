@@ -1,0 +1,209 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+)
+
+// proxy is one Toxiproxy proxy: between one dialling replica and one far replica of a wire. Its
+// name and address stay the same for the fabric's life; the library's proxy behind them may be
+// made anew.
+type proxy struct {
+	link *link
+	pair pair
+	name string
+	live live
+
+	ready chan struct{} // closed when the proxy is made or err is set
+	err   error
+	addr  string
+
+	far string // the far replica's address; guarded by link.mu
+
+	// turn is held by whoever changes the proxy; it guards the fields below.
+	turn   chan struct{}
+	behind *toxiproxy.Proxy
+	faults []*injection
+	added  map[*injection][]poison
+}
+
+// proxy is the proxy of a pair, made when it is first asked for. A fault in force on the wire is in
+// force on it before its first byte.
+func (l *link) proxy(ctx context.Context, at pair, far string) (*proxy, error) {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil, errClosed
+	}
+	p, known := l.proxies[at]
+	if !known {
+		p = &proxy{
+			link: l, pair: at, name: l.proxyName(at), far: far,
+			ready: make(chan struct{}), turn: make(chan struct{}, 1),
+			faults: l.faultsFor(at.near), added: map[*injection][]poison{},
+		}
+		l.proxies[at] = p
+	}
+	moved := p.far != far
+	p.far = far
+	l.mu.Unlock()
+	if !known {
+		p.make()
+	}
+	if err := p.made(ctx); err != nil {
+		return nil, err
+	}
+	if moved {
+		return p, p.pointAt(ctx, far)
+	}
+	return p, nil
+}
+
+// made waits until the proxy is made.
+func (p *proxy) made(ctx context.Context) error {
+	select {
+	case <-p.ready:
+		return p.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// proxyName is "worker1[1] -> stream[2]"; the number of a replica that is the only one is left
+// out.
+func (l *link) proxyName(at pair) string {
+	count := l.fabric.opt.Replicas
+	side := func(node string, replica int) string {
+		if replica == 0 && (count == nil || count(node) < 2) {
+			return node
+		}
+		return endName(node, replica)
+	}
+	return pathSafe(side(l.wire.From, at.near) + " -> " + side(l.wire.To, at.far))
+}
+
+// pathSafe replaces in a name what would end or change a path of the HTTP API; names that differ
+// stay different.
+func pathSafe(name string) string {
+	safe := strings.NewReplacer("/", "_", "?", "_", "#", "_", "%", "_").Replace(name)
+	if safe == name {
+		return name
+	}
+	sum := fnv.New32a()
+	sum.Write([]byte(name))
+	return fmt.Sprintf("%s ~%08x", safe, sum.Sum32())
+}
+
+// make starts the proxy with the faults it was begun with.
+func (p *proxy) make() {
+	defer close(p.ready)
+	port, err := p.link.fabric.ports.of("proxy " + p.name)
+	if err == nil {
+		p.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		err = p.start()
+	}
+	if err == nil {
+		return
+	}
+	p.err = fmt.Errorf("make proxy %q: %w", p.name, err)
+	p.link.mu.Lock()
+	delete(p.link.proxies, p.pair)
+	p.link.mu.Unlock()
+}
+
+// start makes the library's proxy, with its faults, and lets it listen unless it is cut.
+func (p *proxy) start() error {
+	p.link.mu.Lock()
+	far := p.far
+	p.link.mu.Unlock()
+	server := p.link.fabric.server
+	p.behind = server.newProxy(p.name, p.addr, far)
+	for _, i := range p.faults {
+		added, err := i.addTo(p.behind)
+		p.added[i] = added
+		if err != nil {
+			return err
+		}
+	}
+	if !p.isCut() {
+		if err := p.behind.Start(); err != nil {
+			return err
+		}
+	}
+	return server.add(p.behind)
+}
+
+// pointAt leads the proxy to another address of its far replica.
+func (p *proxy) pointAt(ctx context.Context, far string) error {
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
+	to := &toxiproxy.Proxy{Listen: p.addr, Upstream: far, Enabled: !p.isCut()}
+	return p.change(ctx, func(tp *toxiproxy.Proxy) error { return tp.Update(to) })
+}
+
+// change runs one change of the library's proxy, for the holder of the turn, who has set before
+// which faults the proxy should have. Toxiproxy may hang in it for good when a connection's reader
+// has gone; past the context's deadline (or controlWithin) the proxy is made anew on the same port.
+// A cancelled context is no reason to leave a fault in place, so only its deadline counts.
+func (p *proxy) change(ctx context.Context, do func(*toxiproxy.Proxy) error) error {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(controlWithin)
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	defer cancel()
+	done, tp := make(chan error, 1), p.behind
+	go func() { done <- do(tp) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return p.renew()
+	}
+}
+
+// renew leaves the library's proxy to itself and makes another on the same port. Connections are
+// reset.
+func (p *proxy) renew() error {
+	f := p.link.fabric
+	f.log.Warn("proxy hangs and is made anew", "proxy", p.name)
+	for _, added := range p.added {
+		abandon(added)
+	}
+	clear(p.added)
+	// Stop closes the listener at once, even where it then waits for the change that hangs.
+	go p.behind.Stop()
+	for _, c := range p.live.open() {
+		c.reset()
+	}
+	f.server.drop(p.behind)
+	ctx, cancel := context.WithTimeout(context.Background(), controlWithin)
+	defer cancel()
+	return untilFree(ctx, p.start)
+}
+
+// untilFree repeats listen while the port's old listener is still being closed.
+func untilFree(ctx context.Context, listen func() error) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := listen()
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
