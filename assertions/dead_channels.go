@@ -1,0 +1,59 @@
+package assertions
+
+import (
+	"strings"
+
+	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/policy"
+)
+
+// deadLetter is one declared way into a dead-letter channel.
+type deadLetter struct {
+	node    string
+	handler string
+	source  string // the channel that the handler is subscribed to
+	channel string // the dead-letter channel
+	limit   int    // handler attempts before a message is dead-lettered
+	set     policy.Set
+	steps   []*topology.Step
+}
+
+// deadLetters are all ways into dead-letter channels that the topology declares.
+func (r *routes) deadLetters() []deadLetter {
+	if r.dead == nil {
+		r.dead = []deadLetter{}
+		for _, n := range r.topology.Nodes {
+			for _, h := range n.Handlers {
+				if d, ok := r.deadLetterOf(n, h); ok {
+					r.dead = append(r.dead, d)
+				}
+			}
+		}
+	}
+	return r.dead
+}
+
+func (r *routes) deadLetterOf(n *topology.Node, h *topology.Handler) (deadLetter, bool) {
+	source := h.Subscribe
+	if h.Batch != nil {
+		source = h.Batch.Channel
+	}
+	declared := h.Policy.DeadLetter
+	for _, c := range r.topology.Channels {
+		if declared == nil && c.Ref == source {
+			declared = c.DeadLetter
+		}
+	}
+	if declared == nil || source == "" {
+		return deadLetter{}, false
+	}
+	d := deadLetter{node: n.Name, handler: h.Name, source: source, channel: declared.Channel,
+		limit: declared.Attempts, set: h.Policy, steps: h.Do}
+	switch {
+	case d.channel == "":
+		d.channel = source + ".dead"
+	case !strings.Contains(d.channel, "/"):
+		d.channel = topology.ChannelNode(source) + "/" + d.channel
+	}
+	return d, true
+}

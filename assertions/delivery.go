@@ -1,0 +1,267 @@
+package assertions
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/faultline-sim/faultline/assertions/history"
+	"github.com/faultline-sim/faultline/topology"
+)
+
+// Delivery judges that what was accepted is not lost.
+//
+// Definition: for each message whose producer was told ok (a flow with accepted_at: that the named
+// node took; a derived flow: that was published), and for each sink of its flow: the audit found it
+// at the sink, or it was dead-lettered on that branch and the audit found it there, or it expired,
+// or it was rightly filtered. A flow with reply_within owes the answer too. Else it is lost. Found
+// but never sent is unexpected. Found twice is duplicated where the flow promises exactly-once or
+// at-most-once. A flow that promises at-most-once cannot lose.
+//
+// Evidence: Produce, Derive, the arrivals (Store, Attempt, Receive, Reply), DeadLetter, Expire,
+// Filter and Found events. Valid: at least one message is owed and all are accounted for. Invalid:
+// one is lost, unexpected or wrongly duplicated. Unknown: nothing was accepted, the run did not
+// end, events were shed, or messages were still moving when the drain ended (in flight).
+//
+// It cannot see a message whose parent ought to have given birth to it and did not, nor what a
+// store lost after the audit. Cost: one pass over the flow's rows, nothing kept.
+// Source: Jepsen's set and queue checkers (lost, unexpected, duplicated, recovered).
+func Delivery(flow string) Check {
+	return Check{Name: named("delivery", flow), Property: "delivery", Flow: flow,
+		New: func(l *Ledger, _ Context) Checker { return &delivery{ledger: l, flow: flow} }}
+}
+
+// quiet is how long before the drain's end a message must have been silent to count as lost rather
+// than in flight.
+const quiet = int64(time.Second)
+
+type delivery struct {
+	ledger *Ledger
+	flow   string
+}
+
+// named is "property[subject]", or the property alone.
+func named(property, subject string) string {
+	if subject == "" {
+		return property
+	}
+	return property + "[" + subject + "]"
+}
+
+func (c *delivery) Kinds() []history.Kind  { return nil }
+func (c *delivery) Observe(*history.Event) {}
+
+func (c *delivery) Verdict() Verdict {
+	var r ruling
+	f := c.ledger.flow(c.flow)
+	if f == nil || f.size == 0 {
+		r.sound(c.ledger)
+		r.lack("messages: flow %q has none in this run", c.flow)
+		return r.verdict("no message of flow %s", c.flow)
+	}
+	n := c.ledger.account(f, &r)
+	if n.lost > 0 || n.owed == 0 {
+		r.complete(c.ledger)
+	} else {
+		r.sound(c.ledger)
+	}
+	if n.owed == 0 {
+		r.lack("accepted messages: no producer of flow %q was told ok", c.flow)
+	}
+	if !c.ledger.ended {
+		r.lack("a run that reaches its end: this one has no audit")
+	}
+	if n.inFlight > 0 {
+		r.lack("a longer drain: %d messages were in flight at its end, such as %s-%d",
+			n.inFlight, c.flow, n.moving)
+	}
+	n.figures(&r)
+	return r.verdict("%d of %d accepted messages accounted for", n.owed-n.lost-n.inFlight, n.owed)
+}
+
+// account is how the messages of one flow ended; a message counts once, by its worst leg.
+type account struct {
+	owed, lost, inFlight       int
+	found, dead, expired       int
+	filtered, duplicated       int
+	unexpected, refusedYetHere int
+	moving                     int64 // a message in flight
+}
+
+func (n account) figures(r *ruling) {
+	r.count("owed", n.owed, "messages")
+	r.count("found", n.found, "messages")
+	r.count("dead_lettered", n.dead, "messages")
+	r.count("expired", n.expired, "messages")
+	r.count("filtered", n.filtered, "messages")
+	r.count("lost", n.lost, "messages")
+	r.count("in_flight", n.inFlight, "messages")
+	r.count("unexpected", n.unexpected, "messages")
+	r.count("duplicated", n.duplicated, "messages")
+	r.count("found_though_refused", n.refusedYetHere, "messages")
+}
+
+// account adds up a flow and gives its counterexamples to the ruling.
+func (l *Ledger) account(f *flowLedger, r *ruling) account {
+	var n account
+	waiting := l.waiting(f)
+	for i := range f.size {
+		m := f.rows.get(i)
+		f.surplus(i, &m, r, &n)
+		if !f.owes(&m) {
+			continue
+		}
+		n.owed++
+		n.add(l.end(f, i, &m, waiting, r), i)
+	}
+	return n
+}
+
+// ending is how one message ended.
+type ending uint8
+
+const (
+	isFound ending = iota
+	isFiltered
+	isExpired
+	isDead
+	isInFlight
+	isLost
+)
+
+func (n *account) add(e ending, message int64) {
+	switch e {
+	case isFound:
+		n.found++
+	case isFiltered:
+		n.filtered++
+	case isExpired:
+		n.expired++
+	case isDead:
+		n.dead++
+	case isInFlight:
+		n.inFlight++
+		n.moving = message
+	case isLost:
+		n.lost++
+	}
+}
+
+// owes says whether a message is ours not to lose.
+func (f *flowLedger) owes(m *row) bool {
+	switch {
+	case m.flags&begun == 0:
+		return false
+	case m.flags&derived != 0, f.route.flow.AcceptedAt != "":
+		return m.flags&accepted != 0
+	}
+	return m.flags&toldOk != 0
+}
+
+// end is the worst ending among a message's legs.
+func (l *Ledger) end(f *flowLedger, i int64, m *row, w waiting, r *ruling) ending {
+	worst := isFound
+	for j, leg := range f.route.legs {
+		e := f.legEnd(j, i, l)
+		if e == isLost && l.moving(m, w) {
+			e = isInFlight
+		}
+		if e == isLost && f.route.flow.Guarantee == topology.AtMostOnce {
+			e = isFiltered
+		}
+		if e == isLost && worst < isLost {
+			r.anomaly(Anomaly{Kind: "lost", Flow: f.name, Message: i, Where: leg.name(),
+				Text: fmt.Sprintf("%s-%d was accepted and never reached %s: sent at %v, last heard of at %v",
+					f.name, i, leg.name(), seconds(m.sent), seconds(m.sent+int64(m.last)*1000))})
+		}
+		worst = max(worst, e)
+	}
+	return worst
+}
+
+// legEnd is how one obligation ended. A reply is its own evidence, a sink is believed only when the
+// audit found the message there, and a dead-letter channel likewise where it can be read.
+func (f *flowLedger) legEnd(leg int, i int64, l *Ledger) ending {
+	lr := f.legRows[leg].get(i)
+	switch {
+	case lr.state&foundThere != 0, f.route.legs[leg].reply && lr.state&arrived != 0:
+		return isFound
+	case lr.state&legFiltered != 0:
+		return isFiltered
+	case lr.state&legExpired != 0:
+		return isExpired
+	case lr.state&legDead != 0 && (lr.state&foundDead != 0 || !l.deadReadable(f, leg)):
+		return isDead
+	}
+	return isLost
+}
+
+// deadReadable says whether every dead-letter channel in front of a leg can be read back.
+func (l *Ledger) deadReadable(f *flowLedger, leg int) bool {
+	any := false
+	for _, d := range l.routes.deadLetters() {
+		if f.route.below[d.node]&(1<<leg) != 0 {
+			if !l.routes.readable(d.channel) {
+				return false
+			}
+			any = true
+		}
+	}
+	return any
+}
+
+// moving says whether a message was still on its way when the drain ended: heard of just before,
+// or last seen entering a channel that was not empty.
+func (l *Ledger) moving(m *row, w waiting) bool {
+	return m.sent+int64(m.last)*1000 > l.drainEnd()-quiet || m.hops&w.inside != 0 ||
+		w.atSource && m.hops == 0
+}
+
+// waiting is where a flow's messages may stand when the drain ends: hops into channels that were
+// not empty by their last reading, and the channel that the source itself sends to.
+type waiting struct {
+	inside   uint64
+	atSource bool
+}
+
+func (l *Ledger) waiting(f *flowLedger) (w waiting) {
+	for _, h := range f.kinds {
+		if h.key.kind == history.Publish && l.depths[h.to].value > 0 {
+			w.inside |= h.took
+		}
+	}
+	for _, path := range f.route.flow.Paths {
+		if len(path) > 1 && path[0].Node == f.route.flow.Source() {
+			w.atSource = w.atSource || l.depths[path[1].Channel].value > 0
+		}
+	}
+	return w
+}
+
+// surplus counts what is at a sink and should not be, or too often.
+func (f *flowLedger) surplus(i int64, m *row, r *ruling, n *account) {
+	for j, leg := range f.route.legs {
+		lr := f.legRows[j].get(i)
+		if lr.state&(foundThere|arrived) == 0 {
+			continue
+		}
+		switch {
+		case m.flags&begun == 0:
+			n.unexpected++
+			r.anomaly(Anomaly{Kind: "unexpected", Flow: f.name, Message: i, Where: leg.name(),
+				Text: fmt.Sprintf("%s-%d is at %s and was never sent", f.name, i, leg.name())})
+		case m.flags&toldFail != 0:
+			n.refusedYetHere++
+		}
+		if lr.copies > 1 {
+			n.duplicated++
+			if g := f.route.flow.Guarantee; g == topology.ExactlyOnce || g == topology.AtMostOnce {
+				r.anomaly(Anomaly{Kind: "duplicated", Flow: f.name, Message: i, Where: leg.name(),
+					Text: fmt.Sprintf("%s-%d is at %s %d times, promised %s",
+						f.name, i, leg.name(), lr.copies, g)})
+			}
+		}
+	}
+}
+
+// seconds prints a time of the run to the millisecond.
+func seconds(ns int64) time.Duration { return time.Duration(ns).Round(time.Millisecond) }

@@ -1,0 +1,140 @@
+package assertions
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// sample is one leg of one flow over the messages sent in a window.
+type sample struct {
+	leg       leg
+	offered   int // begun, and not rightly ended on the way
+	completed int
+	late      int // completed after the SLO's p99
+	slow      int // completed after the SLO's p50
+	timed     []uint32
+	first     int64 // the first message that did not complete, −1 for none
+	firstLate int64 // the first that was late, −1 for none
+}
+
+// measure takes one leg over the messages that were meant to be sent in a window.
+func (f *flowLedger) measure(j int, w Window) sample {
+	s := sample{leg: f.route.legs[j], first: -1, firstLate: -1}
+	for i := range f.size {
+		m := f.rows.get(i)
+		if m.flags&begun == 0 || m.sent < int64(w.From) || m.sent >= int64(w.To) {
+			continue
+		}
+		lr := f.legRows[j].get(i)
+		if lr.state&(arrived|foundThere) == 0 && lr.state&legFiltered != 0 {
+			continue
+		}
+		s.add(i, lr)
+	}
+	slices.Sort(s.timed)
+	return s
+}
+
+func (s *sample) add(i int64, lr legRow) {
+	s.offered++
+	if lr.state&(arrived|foundThere) == 0 {
+		if s.first < 0 {
+			s.first = i
+		}
+		return
+	}
+	s.completed++
+	if lr.state&arrived == 0 {
+		return
+	}
+	s.timed = append(s.timed, lr.after)
+	after := int64(lr.after) * 1000
+	if s.leg.p50 > 0 && after > s.leg.p50 {
+		s.slow++
+	}
+	if s.leg.p99 > 0 && after > s.leg.p99 {
+		s.late++
+		if s.firstLate < 0 {
+			s.firstLate = i
+		}
+	}
+}
+
+// share is completed ÷ offered, 1 when nothing was offered.
+func (s *sample) share() float64 {
+	if s.offered == 0 {
+		return 1
+	}
+	return float64(s.completed) / float64(s.offered)
+}
+
+// quantile of the latencies, by the nearest rank; 0 when there are none.
+func (s *sample) quantile(q float64) time.Duration {
+	if len(s.timed) == 0 {
+		return 0
+	}
+	rank := int(math.Ceil(q*float64(len(s.timed)))) - 1
+	return time.Duration(s.timed[max(0, rank)]) * time.Microsecond
+}
+
+// breach is one way in which an SLO is broken.
+type breach struct {
+	kind    string // "failed" or "late"
+	message int64
+	text    string
+	latency bool
+}
+
+// breaches are the ways in which the leg's declared SLO is broken in the sample, and what would be
+// needed to judge the rest. An objective that grants a share 1−s of exceptions is broken by more
+// exceptions than that share of what there is, and always by more than one; it is kept only on at
+// least 1/(1−s) messages. A p99 (p50) grants 1 % (half) of the completed to be later.
+func (s *sample) breaches() (broken []breach, lacks []string) {
+	judge := func(kind string, share float64, exceptions, of int, b breach) {
+		if share <= 0 || of == 0 {
+			return
+		}
+		if exceeds(share, exceptions, of) {
+			b.kind = kind
+			broken = append(broken, b)
+			return
+		}
+		if least := leastMessages(share); of < least {
+			lacks = append(lacks, fmt.Sprintf("%d messages to %s to judge %.4g %% on, there were %d",
+				least, s.leg.name(), share*100, of))
+		}
+	}
+	judge("failed", s.leg.success, s.offered-s.completed, s.offered, breach{message: s.first,
+		text: fmt.Sprintf("%d of %d did not reach %s, promised %.4g %%",
+			s.offered-s.completed, s.offered, s.leg.name(), s.leg.success*100)})
+	if s.leg.p99 > 0 {
+		judge("late", 0.99, s.late, len(s.timed), breach{message: s.firstLate, latency: true,
+			text: fmt.Sprintf("p99 to %s was %v, promised %v",
+				s.leg.name(), s.quantile(0.99), time.Duration(s.leg.p99))})
+	}
+	if s.leg.p50 > 0 {
+		judge("late", 0.5, s.slow, len(s.timed), breach{message: s.firstLate, latency: true,
+			text: fmt.Sprintf("p50 to %s was %v, promised %v",
+				s.leg.name(), s.quantile(0.5), time.Duration(s.leg.p50))})
+	}
+	return broken, lacks
+}
+
+// exceeds says whether exceptions among so many break an objective for a share.
+func exceeds(share float64, exceptions, of int) bool {
+	granted := (1-share)*float64(of) + 1e-9
+	if of < leastMessages(share) {
+		granted = max(granted, 1)
+	}
+	return float64(exceptions) > granted
+}
+
+// leastMessages is how many it takes to see one exception that an objective grants.
+func leastMessages(share float64) int {
+	if share >= 1 {
+		return 1
+	}
+	return int(math.Ceil(1/(1-share) - 1e-6))
+}
