@@ -1,0 +1,174 @@
+package postgres
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+	wire "github.com/jeroenrinzema/psql-wire"
+)
+
+// columnType is a PostgreSQL type as this engine keeps it. Declared is the name that SQLite's
+// tables carry; SQLite derives how it stores values from the words in it (INT, TEXT, BLOB …).
+type columnType struct {
+	oid      uint32
+	declared string
+}
+
+// unknown is a type that the engine could not find out.
+var unknown = columnType{0, "TEXT"}
+
+// typeNamed is the type that a PostgreSQL type name means.
+func typeNamed(name string) (columnType, bool) {
+	switch strings.ToLower(name) {
+	case "text", "varchar", "char", "character", "character varying", "name", "citext":
+		return columnType{pgtype.TextOID, "TEXT"}, true
+	case "bigint", "int8":
+		return columnType{pgtype.Int8OID, "BIGINT"}, true
+	case "integer", "int", "int4":
+		return columnType{pgtype.Int4OID, "INT"}, true
+	case "smallint", "int2":
+		return columnType{pgtype.Int2OID, "SMALLINT"}, true
+	case "bigserial", "serial", "serial8", "serial4":
+		return columnType{pgtype.Int8OID, "INTEGER"}, true
+	case "bytea":
+		return columnType{pgtype.ByteaOID, "BYTEA_BLOB"}, true
+	case "boolean", "bool":
+		return columnType{pgtype.BoolOID, "BOOLEAN"}, true
+	case "double precision", "float8", "numeric", "decimal":
+		return columnType{pgtype.Float8OID, "DOUBLE"}, true
+	case "real", "float4":
+		return columnType{pgtype.Float4OID, "REAL"}, true
+	case "timestamptz", "timestamp with time zone":
+		return columnType{pgtype.TimestamptzOID, "TIMESTAMPTZ_TEXT"}, true
+	case "timestamp", "timestamp without time zone":
+		return columnType{pgtype.TimestampOID, "TIMESTAMP_TEXT"}, true
+	case "jsonb":
+		return columnType{pgtype.JSONBOID, "JSONB_TEXT"}, true
+	case "json":
+		return columnType{pgtype.JSONOID, "JSON_TEXT"}, true
+	case "uuid":
+		return columnType{pgtype.UUIDOID, "UUID_TEXT"}, true
+	}
+	return unknown, false
+}
+
+// typeDeclared is the type behind a name that SQLite gives back.
+func typeDeclared(declared string) columnType {
+	switch declared = strings.ToUpper(declared); declared {
+	case "INTEGER":
+		return columnType{pgtype.Int8OID, declared}
+	case "DOUBLE":
+		return columnType{pgtype.Float8OID, declared}
+	}
+	name, _, _ := strings.Cut(declared, "_")
+	t, _ := typeNamed(name)
+	return t
+}
+
+// storage is the SQLite type that a cast to t means, "" where a cast changes nothing.
+func (t columnType) storage() string {
+	switch t.oid {
+	case pgtype.Int8OID, pgtype.Int4OID, pgtype.Int2OID, pgtype.BoolOID:
+		return "INTEGER"
+	case pgtype.Float8OID, pgtype.Float4OID:
+		return "REAL"
+	case pgtype.TextOID:
+		return "TEXT"
+	}
+	return ""
+}
+
+// Times are kept as text in UTC that sorts as they do.
+const (
+	timeLayout = "2006-01-02 15:04:05.000000-07"
+	nowSQL     = "(strftime('%Y-%m-%d %H:%M:%f000+00', 'now'))"
+)
+
+// toSQLite is a parameter as SQLite is given it.
+func toSQLite(p wire.Parameter, oid uint32) (any, error) {
+	raw := p.Value()
+	if raw == nil {
+		return nil, nil
+	}
+	switch oid {
+	case 0:
+		if p.Format() == wire.BinaryFormat {
+			return raw, nil
+		}
+		return string(raw), nil
+	case pgtype.TextOID, pgtype.VarcharOID, pgtype.JSONOID:
+		return string(raw), nil
+	case pgtype.JSONBOID:
+		if p.Format() == wire.BinaryFormat && len(raw) > 0 {
+			raw = raw[1:] // the version of the binary form
+		}
+		return string(raw), nil
+	}
+	v, err := p.Scan(oid)
+	if err != nil {
+		return nil, fmt.Errorf("read parameter: %w", err)
+	}
+	switch v := v.(type) {
+	case time.Time:
+		return v.UTC().Format(timeLayout), nil
+	case [16]byte:
+		return fmt.Sprintf("%x-%x-%x-%x-%x", v[:4], v[4:6], v[6:8], v[8:10], v[10:]), nil
+	case int64, int32, int16, float64, float32, bool, string, []byte:
+		return v, nil
+	}
+	return string(raw), nil
+}
+
+// toPostgres is a value of SQLite's as the encoder of a type wants it.
+func toPostgres(v any, oid uint32) (any, error) {
+	switch oid {
+	case pgtype.Int8OID, pgtype.Int4OID, pgtype.Int2OID:
+		if s, ok := v.(string); ok {
+			return strconv.ParseInt(s, 10, 64)
+		}
+		if f, ok := v.(float64); ok {
+			return int64(f), nil
+		}
+	case pgtype.Float8OID, pgtype.Float4OID:
+		if i, ok := v.(int64); ok {
+			return float64(i), nil
+		}
+	case pgtype.BoolOID:
+		if i, ok := v.(int64); ok {
+			return i != 0, nil
+		}
+	case pgtype.TimestamptzOID, pgtype.TimestampOID:
+		if s, ok := v.(string); ok {
+			return parseTime(s)
+		}
+	case pgtype.ByteaOID:
+		if s, ok := v.(string); ok {
+			return []byte(s), nil
+		}
+	case pgtype.TextOID, pgtype.JSONOID, pgtype.JSONBOID, pgtype.UUIDOID, 0:
+		return toText(v), nil
+	}
+	return v, nil
+}
+
+func toText(v any) any {
+	switch v := v.(type) {
+	case nil, string:
+		return v
+	case []byte:
+		return string(v)
+	}
+	return fmt.Sprint(v)
+}
+
+func parseTime(s string) (time.Time, error) {
+	for _, layout := range [...]string{timeLayout, time.RFC3339Nano, time.DateTime, time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("read time %q: not a time", s)
+}

@@ -1,0 +1,153 @@
+// Package redis is the embedded Redis store: miniredis over the fabric's listener.
+//
+// It serves the run step of load → plan → run → check → report. Keys live in memory for as long as
+// the engine object does, so they outlive Stop and Kill and end with Wipe or Close; keys with a
+// time to live expire by the clock, also while the engine is stopped. It may not import a client, a
+// simulator or the fabric.
+package redis
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/faultline-sim/faultline/topology/engine"
+	"github.com/faultline-sim/faultline/topology/engine/embedded/gate"
+)
+
+// Engine is one Redis server. It implements engine.Engine.
+type Engine struct {
+	cfg    engine.Config
+	data   *miniredis.Miniredis
+	gate   *gate.Gate    // nil while stopped
+	served chan struct{} // closed when no connection is accepted any more
+}
+
+// New prepares an engine; nothing listens before Start.
+func New(cfg engine.Config) (engine.Engine, error) {
+	if cfg.Authenticate != nil {
+		return nil, fmt.Errorf("make redis engine %q: it cannot check passwords", cfg.Node.Name)
+	}
+	return &Engine{cfg: cfg, data: empty()}, nil
+}
+
+// empty is a server without keys whose keys expire by the clock.
+func empty() *miniredis.Miniredis {
+	m := miniredis.NewMiniRedis()
+	m.ClockTTL(true)
+	return m
+}
+
+// Start listens and returns when a PING is answered.
+func (e *Engine) Start(ctx context.Context) error {
+	if e.gate != nil {
+		return errors.New("start redis: it runs already")
+	}
+	l, err := e.cfg.Host.Listen(0)
+	if err != nil {
+		return fmt.Errorf("listen for redis: %w", err)
+	}
+	if err := e.revive(); err != nil {
+		l.Close()
+		return fmt.Errorf("start redis: %w", err)
+	}
+	e.gate, e.served = gate.New(l), make(chan struct{})
+	go serve(e.gate, e.data, e.served)
+	if err := probe(ctx, e.gate); err != nil {
+		return errors.Join(fmt.Errorf("probe redis at %s: %w", l.Addr(), err), e.Kill(ctx))
+	}
+	return nil
+}
+
+// revive brings the server's commands up over the data that is there. Its own listener is never
+// used: the connection it gives is closed at once.
+func (e *Engine) revive() error {
+	e.data.Ctx, e.data.CtxCancel = context.WithCancel(context.Background())
+	c, err := e.data.Dial()
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+func serve(g *gate.Gate, data *miniredis.Miniredis, served chan<- struct{}) {
+	defer close(served)
+	server := data.Server()
+	for {
+		c, err := g.Accept()
+		if err != nil {
+			return
+		}
+		server.ServeConn(c)
+	}
+}
+
+func probe(ctx context.Context, g *gate.Gate) error {
+	c, err := g.Probe(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	if _, err := io.WriteString(c, "*1\r\n$4\r\nPING\r\n"); err != nil {
+		return err
+	}
+	answer, err := bufio.NewReader(c).ReadString('\n')
+	if err == nil && answer != "+PONG\r\n" {
+		err = fmt.Errorf("PING was answered %q", answer)
+	}
+	return err
+}
+
+// Stop closes the listener, then every connection behind the command it is at.
+func (e *Engine) Stop(context.Context) error { return e.end(false) }
+
+// Kill resets all connections.
+func (e *Engine) Kill(context.Context) error { return e.end(true) }
+
+func (e *Engine) end(abrupt bool) error {
+	if e.gate == nil {
+		return nil
+	}
+	e.gate.Close()
+	<-e.served
+	if abrupt {
+		e.gate.Drop(true)
+	}
+	e.data.Close()
+	e.gate.Drop(false)
+	e.gate = nil
+	return nil
+}
+
+// Wipe forgets all keys.
+func (e *Engine) Wipe(context.Context) error {
+	if e.gate != nil {
+		return errors.New("wipe redis: it runs")
+	}
+	e.data = empty()
+	return nil
+}
+
+// Info says what miniredis is worth.
+func (e *Engine) Info() engine.Info {
+	return engine.Info{
+		Name:      "miniredis",
+		Version:   engine.Version("github.com/alicebob/miniredis/v2"),
+		Imitation: true,
+		Worth: "stands for Redis's commands and expiry on one server; keys are in memory and outlive " +
+			"a restart whole, so it vouches for no persistence, eviction or replication",
+		Can: engine.Capabilities{KeepsData: true},
+	}
+}
+
+// Close stops the engine and forgets all keys.
+func (e *Engine) Close() error {
+	err := e.Kill(context.Background())
+	e.data = empty()
+	return err
+}
