@@ -16,6 +16,8 @@ type MessageEnv struct {
 	Flow    string         `expr:"flow"`
 	Subject string         `expr:"subject"`
 	Key     string         `expr:"key"`
+	// Member is the one member of a fleet that a text belongs to, see Topology.MemberFor.
+	Member func(fleet, text string) string `expr:"member"`
 }
 
 // SendEnv is what an expression in the body or subject of a send may name. The functions draw

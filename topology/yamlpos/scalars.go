@@ -35,6 +35,12 @@ func (v Value) String() string {
 	return v.Text()
 }
 
+// IsText says that the value is a text, neither a number nor true, false or nothing.
+func (v Value) IsText() bool {
+	r := v.resolve()
+	return r.node != nil && r.node.Kind == yaml.ScalarNode && r.node.Tag == "!!str"
+}
+
 // OneOf is a text that must be one of words.
 func (v Value) OneOf(words ...string) string {
 	s := v.String()
@@ -136,6 +142,15 @@ func (v Value) Duration() time.Duration {
 	return d
 }
 
+// Positive is a duration above zero.
+func (v Value) Positive() time.Duration {
+	d, text := v.Duration(), v.Text()
+	if zero, err := time.ParseDuration(text); err == nil && zero == 0 {
+		v.Errorf("out-of-range", "%q is no time at all, accepted: more than 0", text)
+	}
+	return d
+}
+
 var rate = regexp.MustCompile(`^\s*([0-9]+(?:\.[0-9]+)?)\s*/\s*(ms|s|m|h)\s*$`)
 
 // Rate is a number of things in a time, such as 200/s or 30/m, as things per second.
@@ -204,6 +219,17 @@ func (v Value) Any() any {
 		}
 	}
 	return r.node.Value
+}
+
+// Renamed is a key that stands where v stands and has another text.
+func (v Value) Renamed(text string) Value {
+	if v.node == nil {
+		return v
+	}
+	v.node = &yaml.Node{
+		Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Line: v.node.Line, Column: v.node.Column,
+	}
+	return v
 }
 
 // Under is the value inside mappings of its own, one for each key, the first key outermost. The
