@@ -8,6 +8,7 @@ package conn
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/faultline-sim/faultline/simulators/message"
@@ -32,6 +33,8 @@ type Config struct {
 	User     string
 	Password func() string // asked at each connect, so that a renewed token is used; nil for none
 	Session  topology.Session
+	// Rand spreads the pauses between tries to connect; nil makes one from the client id.
+	Rand *rand.Rand
 	// OnState is told when the connection comes up ("connect") or goes away ("disconnect"); nil is
 	// allowed. It must not block.
 	OnState func(state string)
@@ -58,6 +61,12 @@ type Broker interface {
 	Audit(ctx context.Context, channel string, found func(*message.Message) error) error
 	// Close ends the client in order and returns when nothing of it is left.
 	Close() error
+}
+
+// Crasher is implemented by clients that can go without a goodbye, as a process does that dies:
+// connections are reset, nothing more is sent, settled or committed. Close is called after it.
+type Crasher interface {
+	Crash()
 }
 
 // Receipt says where a published message went, where the broker tells.
@@ -109,3 +118,11 @@ type Store interface {
 // ReconnectWithin is how long a client may wait between two tries to connect at most, where its
 // session does not say.
 const ReconnectWithin = 5 * time.Second
+
+// RedeliverAfter is how long a client waits before it hands out again what was given back with
+// Nack, where the protocol has no redelivery of its own.
+const RedeliverAfter = 100 * time.Millisecond
+
+// DefaultPrefetch is how many deliveries may be unsettled at once where a subscription does not
+// say.
+const DefaultPrefetch = 256
