@@ -119,10 +119,6 @@ type Store interface {
 // session does not say.
 const ReconnectWithin = 5 * time.Second
 
-// RedeliverAfter is how long a client waits before it hands out again what was given back with
-// Nack, where the protocol has no redelivery of its own.
-const RedeliverAfter = 100 * time.Millisecond
-
 // DefaultPrefetch is how many deliveries may be unsettled at once where a subscription does not
 // say.
 const DefaultPrefetch = 256
