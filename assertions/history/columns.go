@@ -10,32 +10,39 @@ import (
 
 // row is an event as it stands in a file: the columns in their order, required all of them. What
 // an event does not set is "" in a text column, -1 in message, parent and key_seq, and 0 elsewhere;
-// trace is 32 hex digits. Texts are dictionary encoded, so that a reader makes each only once.
+// trace is 32 hex digits. Texts are dictionary encoded, so that a reader makes each only once. Lines
+// are JSON of the same names.
 type row struct {
-	AtNS       int64  `parquet:"at_ns,delta"`
-	Kind       string `parquet:"kind,dict"`
-	Outcome    string `parquet:"outcome,dict"`
-	Node       string `parquet:"node,dict"`
-	Replica    int32  `parquet:"replica,dict"`
-	Handler    string `parquet:"handler,dict"`
-	Step       string `parquet:"step,dict"`
-	Flow       string `parquet:"flow,dict"`
-	Message    int64  `parquet:"message,delta"`
-	Trace      string `parquet:"trace,dict"`
-	ParentFlow string `parquet:"parent_flow,dict"`
-	Parent     int64  `parquet:"parent,delta"`
-	Key        string `parquet:"key,dict"`
-	KeySeq     int64  `parquet:"key_seq,delta"`
-	Wire       string `parquet:"wire,dict"`
-	Channel    string `parquet:"channel,dict"`
-	Partition  int32  `parquet:"partition,dict"`
-	Offset     int64  `parquet:"offset,delta"`
-	Delivery   int32  `parquet:"delivery,dict"`
-	Attempt    int32  `parquet:"attempt,dict"`
-	Reason     string `parquet:"reason,dict"`
-	DurationNS int64  `parquet:"duration_ns,delta"`
-	Value      int64  `parquet:"value,delta"`
+	AtNS       int64   `parquet:"at_ns,delta" json:"at_ns"`
+	Kind       string  `parquet:"kind,dict" json:"kind"`
+	Outcome    string  `parquet:"outcome,dict" json:"outcome,omitzero"`
+	Node       string  `parquet:"node,dict" json:"node,omitzero"`
+	Replica    int32   `parquet:"replica,dict" json:"replica,omitzero"`
+	Handler    string  `parquet:"handler,dict" json:"handler,omitzero"`
+	Step       string  `parquet:"step,dict" json:"step,omitzero"`
+	Flow       string  `parquet:"flow,dict" json:"flow,omitzero"`
+	Message    ordinal `parquet:"message,delta" json:"message,omitzero"`
+	Trace      string  `parquet:"trace,dict" json:"trace,omitzero"`
+	ParentFlow string  `parquet:"parent_flow,dict" json:"parent_flow,omitzero"`
+	Parent     ordinal `parquet:"parent,delta" json:"parent,omitzero"`
+	Key        string  `parquet:"key,dict" json:"key,omitzero"`
+	KeySeq     ordinal `parquet:"key_seq,delta" json:"key_seq,omitzero"`
+	Wire       string  `parquet:"wire,dict" json:"wire,omitzero"`
+	Channel    string  `parquet:"channel,dict" json:"channel,omitzero"`
+	Partition  int32   `parquet:"partition,dict" json:"partition,omitzero"`
+	Offset     int64   `parquet:"offset,delta" json:"offset,omitzero"`
+	Delivery   int32   `parquet:"delivery,dict" json:"delivery,omitzero"`
+	Attempt    int32   `parquet:"attempt,dict" json:"attempt,omitzero"`
+	Reason     string  `parquet:"reason,dict" json:"reason,omitzero"`
+	DurationNS int64   `parquet:"duration_ns,delta" json:"duration_ns,omitzero"`
+	Value      int64   `parquet:"value,delta" json:"value,omitzero"`
 }
+
+// ordinal is a number that is -1 when it is not set.
+type ordinal int64
+
+// IsZero says that the number is not set, so that JSON omits it.
+func (o ordinal) IsZero() bool { return o == -1 }
 
 // Keys of the metadata that a reader needs before it reads a row.
 const (
@@ -114,9 +121,10 @@ func (r *row) fill(e *Event, trace string) {
 	*r = row{
 		AtNS: e.At, Kind: kindNames[e.Kind], Outcome: outcomeNames[e.Outcome],
 		Node: e.Node, Replica: e.Replica, Handler: e.Handler, Step: e.Step,
-		Flow: e.Flow, Message: e.Message, Trace: trace,
-		ParentFlow: e.ParentFlow, Parent: e.Parent, Key: e.Key, KeySeq: e.KeySeq,
-		Wire: e.Wire, Channel: e.Channel, Partition: e.Partition, Offset: e.Offset,
+		Flow: e.Flow, Message: ordinal(e.Message), Trace: trace,
+		ParentFlow: e.ParentFlow, Parent: ordinal(e.Parent), Key: e.Key,
+		KeySeq: ordinal(e.KeySeq),
+		Wire:   e.Wire, Channel: e.Channel, Partition: e.Partition, Offset: e.Offset,
 		Delivery: e.Delivery, Attempt: e.Attempt, Reason: e.Reason,
 		DurationNS: e.Duration, Value: e.Value,
 	}
