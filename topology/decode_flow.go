@@ -27,6 +27,9 @@ func (d *decoder) channels(v yamlpos.Value) {
 			e.Key.Errorf("duplicate-channel", "channel %q is already declared", c.Ref)
 		}
 		d.at[c] = e.Key
+		if !d.overlay {
+			c.At = e.Key.Position()
+		}
 		d.channel(c, value)
 	}
 }
@@ -101,6 +104,9 @@ func (d *decoder) flows(v yamlpos.Value) {
 			d.t.Flows = append(d.t.Flows, f)
 		}
 		d.at[f] = e.Key
+		if !d.overlay {
+			f.At = e.Key.Position()
+		}
 		entries = append(entries, entry{f, value})
 	}
 	for _, e := range entries {
