@@ -3,26 +3,14 @@ package httpx
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
-	"sync/atomic"
-	"time"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/message"
 	"github.com/faultline-sim/faultline/topology/wire"
-)
-
-const (
-	// idleConns is how many idle connections a client keeps: a caller's burst of concurrent
-	// requests should not end in as many new connections.
-	idleConns = 1024
-	idleFor   = 90 * time.Second
 )
 
 // Response is what a request was answered.
@@ -35,24 +23,11 @@ type Response struct {
 
 // Client sends requests over one wire. It is safe for concurrent use and keeps connections alive.
 type Client struct {
-	transport *http.Transport
+	transport *Transport
 }
 
 // NewClient makes a client; it dials when it is first asked to.
-func NewClient(d wire.Dialer) *Client {
-	return &Client{transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			c, err := d.Dial(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return &countedConn{Conn: c}, nil
-		},
-		MaxIdleConnsPerHost: idleConns,
-		IdleConnTimeout:     idleFor,
-		DisableCompression:  true,
-	}}
-}
+func NewClient(d wire.Dialer) *Client { return &Client{transport: NewTransport(d)} }
 
 // Do sends one request and returns its answer, whatever its status. Path may carry a query. The
 // message's data is the body, its attributes and token are headers; nil sends neither. An error
@@ -60,16 +35,13 @@ func NewClient(d wire.Dialer) *Client {
 func (c *Client) Do(
 	ctx context.Context, method, path string, m *message.Message,
 ) (*Response, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	try := &try{cancel: cancel}
-	req, err := newRequest(httptrace.WithClientTrace(ctx, try.trace()), method, path, m)
+	req, err := newRequest(ctx, method, path, m)
 	if err != nil {
 		return nil, err
 	}
 	answer, err := c.transport.RoundTrip(req)
 	if err != nil {
-		return nil, try.explain(method, path, err)
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	defer answer.Body.Close()
 	body, err := readBody(answer.Body, answer.ContentLength)
@@ -83,11 +55,8 @@ func (c *Client) Do(
 	return r, nil
 }
 
-// Close closes idle connections; those in use close when their request ends.
-func (c *Client) Close() error {
-	c.transport.CloseIdleConnections()
-	return nil
-}
+// Close ends the client: connections in use are cut, and none is left when it returns.
+func (c *Client) Close() error { return c.transport.Close() }
 
 func newRequest(
 	ctx context.Context, method, path string, m *message.Message,
@@ -131,60 +100,4 @@ func readBody(r io.Reader, length int64) ([]byte, error) {
 	return body, err
 }
 
-var (
-	errTooLarge = fmt.Errorf("body is larger than %d bytes", MaxBody)
-	errAgain    = errors.New("connection closed without an answer")
-)
-
-// try watches one request on its way, to tell whether any of it was written.
-type try struct {
-	cancel context.CancelCauseFunc
-	conn   atomic.Pointer[countedConn]
-	before atomic.Int64 // writes that the connection had seen before this request
-}
-
-// trace notes the connection the request gets. The transport would send a GET again by itself
-// when a kept connection turns out to be closed; a second connection behind a written request
-// ends it instead, because repeating is for the caller's retry policy to decide.
-func (t *try) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn: func(string) {
-			if t.written() {
-				t.cancel(errAgain)
-			}
-		},
-		GotConn: func(info httptrace.GotConnInfo) {
-			c, ok := info.Conn.(*countedConn)
-			if !ok || t.written() {
-				return
-			}
-			t.before.Store(c.writes.Load())
-			t.conn.Store(c)
-		},
-	}
-}
-
-// written says whether the writing of the request has begun.
-func (t *try) written() bool {
-	c := t.conn.Load()
-	return c != nil && c.writes.Load() > t.before.Load()
-}
-
-func (t *try) explain(method, path string, err error) error {
-	if t.written() {
-		return fmt.Errorf("%s %s: %w: %w", method, path, conn.ErrUnknown, err)
-	}
-	return fmt.Errorf("%s %s: %w", method, path, err)
-}
-
-// countedConn counts the writes that were begun.
-type countedConn struct {
-	net.Conn
-	writes atomic.Int64
-}
-
-// Write counts before it writes: a write that hangs may have delivered bytes.
-func (c *countedConn) Write(b []byte) (int, error) {
-	c.writes.Add(1)
-	return c.Conn.Write(b)
-}
+var errTooLarge = fmt.Errorf("body is larger than %d bytes", MaxBody)

@@ -1,0 +1,120 @@
+// Package dialed keeps account of the connections that a client library dials, so that a client's
+// Close can promise that nothing is left, whatever state the wire is in.
+//
+// It is used in the run step of load → plan → run → check → report, by the clients beside it. It
+// imports nothing but the standard library.
+package dialed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+)
+
+// ErrDial marks an error of the dial itself: nothing of a request was sent.
+var ErrDial = errors.New("connect")
+
+// Conns are the connections of one client. It is safe for concurrent use.
+type Conns struct {
+	life context.Context
+	end  context.CancelFunc
+
+	mu     sync.Mutex
+	closed bool
+	open   map[*Conn]struct{}
+	left   sync.WaitGroup // connections that their owner has not closed, dials under way
+}
+
+// New is an account without connections.
+func New() *Conns {
+	life, end := context.WithCancel(context.Background())
+	return &Conns{life: life, end: end, open: map[*Conn]struct{}{}}
+}
+
+// Dial makes a connection that is accounted for. Its errors wrap ErrDial.
+func (c *Conns) Dial(
+	ctx context.Context, dial func(context.Context) (net.Conn, error),
+) (*Conn, error) {
+	if !c.begin() {
+		return nil, fmt.Errorf("%w: %w", ErrDial, net.ErrClosed)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.life, cancel)()
+	dialled, err := dial(ctx)
+	if err != nil {
+		c.left.Done()
+		return nil, fmt.Errorf("%w: %w", ErrDial, err)
+	}
+	made := &Conn{Conn: dialled, of: c}
+	c.mu.Lock()
+	c.open[made] = struct{}{}
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		dialled.Close()
+	}
+	return made, nil
+}
+
+// begin counts a connection before it is dialled; false when the account is closed.
+func (c *Conns) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.left.Add(1)
+	return true
+}
+
+// Sever closes all connections under the client library, which then meets errors, and refuses new
+// ones.
+func (c *Conns) Sever() {
+	c.mu.Lock()
+	c.closed = true
+	open := make([]*Conn, 0, len(c.open))
+	for conn := range c.open {
+		open = append(open, conn)
+	}
+	c.mu.Unlock()
+	c.end()
+	for _, conn := range open {
+		conn.Conn.Close()
+	}
+}
+
+// Wait returns when the library has let go of every connection.
+func (c *Conns) Wait() { c.left.Wait() }
+
+// Conn is one connection. It counts the writes that were begun.
+type Conn struct {
+	net.Conn
+	of     *Conns
+	writes atomic.Int64
+	done   sync.Once
+}
+
+// Write counts before it writes: a write that hangs may have delivered bytes.
+func (c *Conn) Write(b []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(b)
+}
+
+// Writes is how many writes were begun.
+func (c *Conn) Writes() int64 { return c.writes.Load() }
+
+// Close closes the connection; the owner calls it, once or more.
+func (c *Conn) Close() error {
+	err := c.Conn.Close()
+	c.done.Do(func() {
+		c.of.mu.Lock()
+		delete(c.of.open, c)
+		c.of.mu.Unlock()
+		c.of.left.Done()
+	})
+	return err
+}

@@ -1,0 +1,126 @@
+package httpx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+
+	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/dialed"
+	"github.com/faultline-sim/faultline/topology/wire"
+)
+
+const (
+	// idleConns is how many idle connections are kept: a burst of concurrent requests should not
+	// end in as many new connections.
+	idleConns = 1024
+	idleFor   = 90 * time.Second
+)
+
+// Transport is an http.RoundTripper over one wire, for Client and for libraries that speak HTTP.
+// One RoundTrip is at most one request on the wire; its errors wrap conn.ErrUnknown when any of
+// the request may have reached the server.
+type Transport struct {
+	conns *dialed.Conns
+	http  *http.Transport
+}
+
+// NewTransport makes a transport; every host of every request is the wire's far end.
+func NewTransport(d wire.Dialer) *Transport {
+	conns := dialed.New()
+	return &Transport{conns: conns, http: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			c, err := conns.Dial(ctx, d.Dial)
+			if err != nil {
+				return nil, err
+			}
+			return c, nil
+		},
+		MaxIdleConnsPerHost: idleConns,
+		IdleConnTimeout:     idleFor,
+		DisableCompression:  true,
+	}}
+}
+
+// RoundTrip sends one request.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	try := &try{cancel: cancel}
+	answer, err := t.http.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, try.trace())))
+	if err != nil {
+		cancel(nil)
+		return nil, try.explain(err)
+	}
+	answer.Body = &answerBody{answer.Body, cancel}
+	return answer, nil
+}
+
+// Close cuts every connection and returns when none is left.
+func (t *Transport) Close() error {
+	t.http.CloseIdleConnections()
+	t.conns.Sever()
+	t.conns.Wait()
+	return nil
+}
+
+// answerBody ends the request's context when the answer has been read.
+type answerBody struct {
+	io.ReadCloser
+	end context.CancelCauseFunc
+}
+
+// Close closes the body.
+func (b *answerBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.end(nil)
+	return err
+}
+
+var errAgain = errors.New("connection closed without an answer")
+
+// try watches one request on its way, to tell whether any of it was written.
+type try struct {
+	cancel context.CancelCauseFunc
+	conn   atomic.Pointer[dialed.Conn]
+	before atomic.Int64 // writes that the connection had seen before this request
+}
+
+// trace notes the connection the request gets. The transport would send a GET again by itself
+// when a kept connection turns out to be closed; a second connection behind a written request
+// ends it instead, because repeating is for the caller's retry policy to decide.
+func (t *try) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GetConn: func(string) {
+			if t.written() {
+				t.cancel(errAgain)
+			}
+		},
+		GotConn: func(info httptrace.GotConnInfo) {
+			c, ok := info.Conn.(*dialed.Conn)
+			if !ok || t.written() {
+				return
+			}
+			t.before.Store(c.Writes())
+			t.conn.Store(c)
+		},
+	}
+}
+
+// written says whether the writing of the request has begun.
+func (t *try) written() bool {
+	c := t.conn.Load()
+	return c != nil && c.Writes() > t.before.Load()
+}
+
+func (t *try) explain(err error) error {
+	if t.written() {
+		return fmt.Errorf("%w: %w", conn.ErrUnknown, err)
+	}
+	return err
+}

@@ -1,0 +1,231 @@
+// Package stack brings a topology's brokers and stores up, and takes all of it down again.
+//
+// It begins and ends the run step of load → plan → run → check → report: the fabric, one engine a
+// broker or store, and the folder they keep their data in. It promises that Close leaves nothing,
+// that a stack that fails to come up has left nothing either, and that many stacks live side by
+// side in a process. It imports no simulator, scenario or report.
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/engine"
+	"github.com/faultline-sim/faultline/topology/engine/embedded"
+	"github.com/faultline-sim/faultline/topology/wire"
+)
+
+const (
+	// ReadyWithin is how long an engine may take to be ready where Options does not say.
+	ReadyWithin = 20 * time.Second
+	// stopWithin is how long an orderly stop may take before an engine is killed.
+	stopWithin = 3 * time.Second
+)
+
+// Options is what a stack is made from. Topology is needed; all else has a default.
+type Options struct {
+	Topology *topology.Topology
+	// Fabric's zero value works; Wires is filled from the topology when it is nil.
+	Fabric wire.Options
+	// Dir is the folder in which the stack makes its own; "" is the system's temporary folder.
+	Dir         string
+	ReadyWithin time.Duration // per engine; 0 is ReadyWithin
+	// Authenticate gives the judge of a broker's clients; it, or its answer, may be nil.
+	Authenticate func(node *topology.Node) func(user, password string) error
+	// NewEngine makes the engine of a node; nil takes the embedded one of its protocol.
+	NewEngine func(engine.Config) (engine.Engine, error)
+	// Progress is told of each engine's steps; nil is allowed. It may be called by several
+	// goroutines at once.
+	Progress func(Progress)
+	Log      *slog.Logger // nil is silent
+}
+
+// Progress is one engine's step on the way up.
+type Progress struct {
+	Node   string
+	Engine string        // the engine's name
+	State  string        // "starting", "ready" or "failed"
+	Took   time.Duration // from its start; 0 for "starting"
+	Err    error         // set when it failed
+}
+
+// Info is an engine of the stack and the node it is for.
+type Info struct {
+	Node     string
+	Protocol string
+	engine.Info
+}
+
+// Stack is a topology's engines, running. Its methods are safe for concurrent use; the engines'
+// own are not.
+type Stack struct {
+	fabric  wire.Fabric
+	dir     string
+	nodes   []*topology.Node // brokers and stores, in the topology's order
+	engines map[string]engine.Engine
+	log     *slog.Logger
+
+	close  sync.Once
+	closed error
+}
+
+// Up makes the fabric and starts all engines at once. It returns when every one is ready, or, with
+// everything closed again, the error of the first that is not: its node, engine, address and what
+// it was asked.
+func Up(ctx context.Context, opt Options) (*Stack, error) {
+	s, err := prepare(opt)
+	if err != nil {
+		return nil, err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, n := range s.nodes {
+		group.Go(func() error { return s.start(ctx, n, opt) })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// prepare makes everything that does not listen yet.
+func prepare(opt Options) (*Stack, error) {
+	s := &Stack{engines: map[string]engine.Engine{}, log: opt.Log}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	dir, err := os.MkdirTemp(opt.Dir, "faultline-")
+	if err != nil {
+		return nil, fmt.Errorf("make folder for engines: %w", err)
+	}
+	s.dir = dir
+	if opt.Fabric.Wires == nil {
+		opt.Fabric.Wires = opt.Topology.Wires()
+	}
+	if s.fabric, err = wire.New(opt.Fabric); err != nil {
+		return nil, errors.Join(fmt.Errorf("make fabric: %w", err), s.Close())
+	}
+	for _, n := range opt.Topology.Nodes {
+		if n.Kind != topology.Broker && n.Kind != topology.Store {
+			continue
+		}
+		if err := s.add(n, opt); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return s, nil
+}
+
+// add makes a node's engine, with a folder that carries no part of the node's name.
+func (s *Stack) add(n *topology.Node, opt Options) error {
+	dir := filepath.Join(s.dir, strconv.Itoa(len(s.nodes)))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return fmt.Errorf("make folder for %q: %w", n.Name, err)
+	}
+	cfg := engine.Config{Node: n, Host: host{s.fabric, n.Name}, Dir: dir}
+	for _, c := range opt.Topology.Channels {
+		if c.Node() == n.Name {
+			cfg.Channels = append(cfg.Channels, c)
+		}
+	}
+	if opt.Authenticate != nil {
+		cfg.Authenticate = opt.Authenticate(n)
+	}
+	newEngine := opt.NewEngine
+	if newEngine == nil {
+		newEngine = embedded.New
+	}
+	e, err := newEngine(cfg)
+	if err != nil {
+		return fmt.Errorf("make engine for %q: %w", n.Name, err)
+	}
+	s.nodes = append(s.nodes, n)
+	s.engines[n.Name] = e
+	return nil
+}
+
+func (s *Stack) start(ctx context.Context, n *topology.Node, opt Options) error {
+	within := opt.ReadyWithin
+	if within == 0 {
+		within = ReadyWithin
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	tell := opt.Progress
+	if tell == nil {
+		tell = func(Progress) {}
+	}
+	e := s.engines[n.Name]
+	name := e.Info().Name
+	tell(Progress{Node: n.Name, Engine: name, State: "starting"})
+	begun := time.Now()
+	if err := e.Start(ctx); err != nil {
+		err = fmt.Errorf("start engine %q of %q: %w", name, n.Name, err)
+		tell(Progress{n.Name, name, "failed", time.Since(begun), err})
+		return err
+	}
+	tell(Progress{Node: n.Name, Engine: name, State: "ready", Took: time.Since(begun)})
+	return nil
+}
+
+// Fabric is what connects the nodes.
+func (s *Stack) Fabric() wire.Fabric { return s.fabric }
+
+// Engine is what runs behind a broker or store, nil for another node.
+func (s *Stack) Engine(node string) engine.Engine { return s.engines[node] }
+
+// Infos describes the engines, in the topology's order.
+func (s *Stack) Infos() []Info {
+	infos := make([]Info, len(s.nodes))
+	for i, n := range s.nodes {
+		infos[i] = Info{n.Name, n.Protocol, s.engines[n.Name].Info()}
+	}
+	return infos
+}
+
+// Close stops the engines in order, closes them and the fabric, and removes the folder. It does
+// all of it, whatever fails, and may be called again for the same answer.
+func (s *Stack) Close() error {
+	s.close.Do(func() { s.closed = s.takeDown() })
+	return s.closed
+}
+
+func (s *Stack) takeDown() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	errs := make([]error, len(s.nodes))
+	var group sync.WaitGroup
+	for i, n := range s.nodes {
+		group.Go(func() { errs[i] = s.end(ctx, n) })
+	}
+	group.Wait()
+	if s.fabric != nil {
+		errs = append(errs, s.fabric.Close())
+	}
+	if err := os.RemoveAll(s.dir); err != nil {
+		errs = append(errs, fmt.Errorf("remove folder of engines: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// end stops one engine, by force when it will not stop in time; that it had to be forced is not an
+// error of the closing.
+func (s *Stack) end(ctx context.Context, n *topology.Node) error {
+	e := s.engines[n.Name]
+	if err := e.Stop(ctx); err != nil {
+		s.log.Warn("engine did not stop in order", "node", n.Name, "err", err)
+	}
+	if err := e.Close(); err != nil {
+		return fmt.Errorf("close engine of %q: %w", n.Name, err)
+	}
+	return nil
+}
