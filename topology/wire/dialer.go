@@ -35,6 +35,33 @@ type Proxied interface {
 	Addresses(ctx context.Context) ([]string, error)
 }
 
+// close ends the wire's connections and yields its proxies, which no fault changes from now on.
+func (l *link) close() []*proxy {
+	l.mu.Lock()
+	l.closed = true
+	proxies := l.proxiesOf(-1)
+	l.mu.Unlock()
+	for _, p := range proxies {
+		<-p.ready
+		p.turn <- struct{}{}
+		p.retired = true
+		<-p.turn
+		for _, c := range p.live.open() {
+			c.Close()
+		}
+	}
+	return proxies
+}
+
+// abandon lets go of all that the wire's faults hold.
+func (l *link) abandon() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, i := range l.faults {
+		i.abandon(nil)
+	}
+}
+
 // dialer is one replica's Dialer.
 type dialer struct {
 	link    *link

@@ -104,15 +104,24 @@ func (f *fabric) Close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), controlWithin)
 	defer cancel()
-	var errs []error
 	var proxies []*proxy
 	for _, l := range links {
-		errs = append(errs, l.healAll(ctx))
 		proxies = append(proxies, l.close()...)
 	}
-	errs = append(errs, f.server.close(ctx), stopAll(ctx, proxies))
-	errs = append(errs, f.ports.close())
-	if err := errors.Join(errs...); err != nil {
+	err := f.server.close(ctx, func() {
+		quick, cancel := context.WithTimeout(ctx, controlWithin/6)
+		defer cancel()
+		for _, p := range proxies {
+			p.live.wait(quick)
+		}
+	})
+	for _, l := range links {
+		l.abandon()
+	}
+	for _, p := range proxies {
+		p.live.close()
+	}
+	if err := errors.Join(err, f.ports.close()); err != nil {
 		return fmt.Errorf("close fabric: %w", err)
 	}
 	return nil

@@ -1,6 +1,9 @@
 package wire
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // live are the connections of one proxy that are not seen off yet. The zero value is ready.
 type live struct {
@@ -9,6 +12,7 @@ type live struct {
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
 	closed bool
+	none   chan struct{} // closed when the last connection is removed; nil where nobody waits
 }
 
 // add is false when the fabric is closed.
@@ -29,6 +33,10 @@ func (l *live) remove(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.conns, c)
+	if l.none != nil && len(l.conns) == 0 {
+		close(l.none)
+		l.none = nil
+	}
 }
 
 // background runs a goroutine that close waits for; it is false, and nothing runs, when closed.
@@ -74,6 +82,21 @@ func (l *live) all() []*conn {
 		all = append(all, c)
 	}
 	return all
+}
+
+// wait returns when no connection is left, or the context is done.
+func (l *live) wait(ctx context.Context) {
+	l.mu.Lock()
+	none := make(chan struct{})
+	if l.none = none; len(l.conns) == 0 {
+		close(none)
+		l.none = nil
+	}
+	l.mu.Unlock()
+	select {
+	case <-none:
+	case <-ctx.Done():
+	}
 }
 
 // close ends all connections at once and waits for what sees others off.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,10 +31,11 @@ type proxy struct {
 	far string // the far replica's address; guarded by link.mu
 
 	// turn is held by whoever changes the proxy; it guards the fields below.
-	turn   chan struct{}
-	behind *toxiproxy.Proxy
-	faults []*injection
-	added  map[*injection][]poison
+	turn    chan struct{}
+	behind  *toxiproxy.Proxy
+	faults  []*injection // that it should have
+	broken  error        // why the last try to make it anew did not succeed
+	retired bool         // the fabric is being closed
 }
 
 // proxy is the proxy of a pair, made when it is first asked for. A fault in force on the wire is in
@@ -49,7 +51,7 @@ func (l *link) proxy(ctx context.Context, at pair, far string) (*proxy, error) {
 		p = &proxy{
 			link: l, pair: at, name: l.proxyName(at), far: far,
 			ready: make(chan struct{}), turn: make(chan struct{}, 1),
-			faults: l.faultsFor(at.near), added: map[*injection][]poison{},
+			faults: l.faultsFor(at.near),
 		}
 		l.proxies[at] = p
 	}
@@ -128,9 +130,7 @@ func (p *proxy) start() error {
 	server := p.link.fabric.server
 	p.behind = server.newProxy(p.name, p.addr, far)
 	for _, i := range p.faults {
-		added, err := i.addTo(p.behind)
-		p.added[i] = added
-		if err != nil {
+		if err := i.addTo(p.behind); err != nil {
 			return err
 		}
 	}
@@ -147,48 +147,58 @@ func (p *proxy) pointAt(ctx context.Context, far string) error {
 	p.turn <- struct{}{}
 	defer func() { <-p.turn }()
 	to := &toxiproxy.Proxy{Listen: p.addr, Upstream: far, Enabled: !p.isCut()}
-	return p.change(ctx, func(tp *toxiproxy.Proxy) error { return tp.Update(to) })
+	return p.change(ctx, nil, func(tp *toxiproxy.Proxy) error { return tp.Update(to) })
+}
+
+// isCut says whether a fault keeps the proxy from listening. The turn is held.
+func (p *proxy) isCut() bool {
+	return slices.ContainsFunc(p.faults, func(i *injection) bool { return i.fault.Kind == Cut })
 }
 
 // change runs one change of the library's proxy, for the holder of the turn, who has set before
-// which faults the proxy should have. Toxiproxy may hang in it for good when a connection's reader
-// has gone; past the context's deadline (or controlWithin) the proxy is made anew on the same port.
-// A cancelled context is no reason to leave a fault in place, so only its deadline counts.
-func (p *proxy) change(ctx context.Context, do func(*toxiproxy.Proxy) error) error {
+// which faults the proxy should have; about is the fault that the change is about, or nil.
+// Toxiproxy may hang in a change for good when a connection's reader has gone; past the context's
+// deadline (or controlWithin) the proxy is made anew on the same port. A cancelled context is no
+// reason to leave a fault in place, so only its deadline counts.
+func (p *proxy) change(
+	ctx context.Context, about *injection, do func(*toxiproxy.Proxy) error,
+) error {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		deadline = time.Now().Add(controlWithin)
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	defer cancel()
-	done, tp := make(chan error, 1), p.behind
-	go func() { done <- do(tp) }()
+	done, behind := make(chan error, 1), p.behind
+	go func() { done <- do(behind) }()
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return p.renew()
+		return p.renew(about)
 	}
 }
 
 // renew leaves the library's proxy to itself and makes another on the same port. Connections are
 // reset.
-func (p *proxy) renew() error {
-	f := p.link.fabric
+func (p *proxy) renew(about *injection) error {
+	f, old := p.link.fabric, p.behind
 	f.log.Warn("proxy hangs and is made anew", "proxy", p.name)
-	for _, added := range p.added {
-		abandon(added)
+	for _, i := range append(slices.Clone(p.faults), about) {
+		if i != nil {
+			i.abandon(old)
+		}
 	}
-	clear(p.added)
 	// Stop closes the listener at once, even where it then waits for the change that hangs.
-	go p.behind.Stop()
+	go old.Stop()
 	for _, c := range p.live.open() {
 		c.reset()
 	}
-	f.server.drop(p.behind)
+	f.server.drop(old)
 	ctx, cancel := context.WithTimeout(context.Background(), controlWithin)
 	defer cancel()
-	return untilFree(ctx, p.start)
+	p.broken = untilFree(ctx, p.start)
+	return p.broken
 }
 
 // untilFree repeats listen while the port's old listener is still being closed.

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -103,23 +104,27 @@ func (s *server) drop(p *toxiproxy.Proxy) {
 	s.now.Store(next)
 }
 
-// close ends the API, then all proxies, those made by others included.
-func (s *server) close(ctx context.Context) error {
+// close ends the API, takes away all toxics, calls settle, which may wait for connections to end,
+// and stops all proxies, those made by others included.
+func (s *server) close(ctx context.Context, settle func()) error {
 	err := s.http.Shutdown(ctx)
 	if err != nil {
-		err = fmt.Errorf("stop toxiproxy api: %w", s.http.Close())
+		err = fmt.Errorf("stop toxiproxy api: %w", errors.Join(err, s.http.Close()))
 	}
 	<-s.done
 	cleared := make(chan error, 1)
 	collection := s.now.Load().api.Collection
-	go func() { cleared <- collection.Clear() }()
+	go func() {
+		for _, p := range collection.Proxies() {
+			p.Toxics.ResetToxics(context.WithoutCancel(ctx))
+		}
+		settle()
+		cleared <- collection.Clear()
+	}()
 	select {
 	case e := <-cleared:
-		if err == nil {
-			err = e
-		}
-		return err
+		return errors.Join(err, e)
 	case <-ctx.Done():
-		return fmt.Errorf("stop proxies: one of them hangs: %w", ctx.Err())
+		return errors.Join(err, fmt.Errorf("stop proxies: one of them hangs: %w", ctx.Err()))
 	}
 }

@@ -1,0 +1,35 @@
+package wire
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestScanCountsAcrossBorders(t *testing.T) {
+	const marker = "00-0123456789abcdef"
+	rapid.Check(t, func(t *rapid.T) {
+		parts := rapid.SliceOfN(
+			rapid.SampledFrom([]string{marker, "x", "00-", "00-0123456789abcde", "\n"}), 0, 20,
+		).Draw(t, "parts")
+		text := strings.Join(parts, "")
+		cuts := rapid.SliceOfN(rapid.IntRange(0, len(text)), 0, 30).Draw(t, "cuts")
+		slices.Sort(cuts)
+		s, from, got := newScan(marker), 0, int64(0)
+		for _, to := range append(cuts, len(text)) {
+			got += s.count([]byte(text[from:to]))
+			from = to
+		}
+		if want := int64(strings.Count(text, marker)); got != want {
+			t.Errorf("%q cut at %v: %d markers, want %d", text, cuts, got, want)
+		}
+	})
+}
+
+func TestScanWithoutMarkerFindsNothing(t *testing.T) {
+	if got := newScan("").count([]byte("00-0123")); got != 0 {
+		t.Errorf("found %d", got)
+	}
+}
