@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/faultline-sim/faultline/topology/engine"
+	"github.com/faultline-sim/faultline/topology/engine/embedded/kafka"
+	"github.com/faultline-sim/faultline/topology/engine/embedded/mqtt"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/postgres"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/redis"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/s3"
@@ -20,6 +22,8 @@ type maker func(engine.Config) (engine.Engine, error)
 
 func makers() map[string]maker {
 	return map[string]maker{
+		"kafka":    kafka.New,
+		"mqtt":     mqtt.New,
 		"s3":       s3.New,
 		"postgres": postgres.New,
 		"redis":    redis.New,
