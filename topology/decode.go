@@ -15,9 +15,12 @@ import (
 type decoder struct {
 	t       *Topology
 	root    yamlpos.Value
-	at      map[any]yamlpos.Value // where a *Node, *Handler, *Step, *Flow, *Channel or *Send stands
-	said    map[*Handler]bool     // handlers that say something about dead-lettering
-	fresh   []*Handler            // handlers that were not there before
+	at      map[any]yamlpos.Value     // where a *Node, *Handler, *Step, *Flow, *Channel or *Send stands
+	lines   map[*Flow][]yamlpos.Value // what each line of a path stands in
+	broken  map[*Flow]bool            // flows with a mistake in their path
+	bodies  map[any]yamlpos.Value     // what is said about a *Node
+	said    map[*Handler]bool         // handlers that say something about dead-lettering
+	fresh   []*Handler                // handlers that were not there before
 	overlay bool
 	asBuilt bool
 	draw    func(string) (Drawing, diag.List, error)
@@ -28,8 +31,20 @@ type decoder struct {
 
 func newDecoder(t *Topology, root yamlpos.Value) *decoder {
 	return &decoder{
-		t: t, root: root, at: map[any]yamlpos.Value{}, said: map[*Handler]bool{},
+		t: t, root: root, at: map[any]yamlpos.Value{}, bodies: map[any]yamlpos.Value{},
+		lines: map[*Flow][]yamlpos.Value{}, broken: map[*Flow]bool{},
+		said: map[*Handler]bool{},
 	}
+}
+
+// pathError is a mistake in one line of a flow's path.
+func (d *decoder) pathError(f *Flow, line int, kind, format string, args ...any) {
+	d.broken[f] = true
+	if at := d.lines[f]; line < len(at) {
+		at[line].Errorf(kind, format, args...)
+		return
+	}
+	d.report(f, kind, format, args...)
 }
 
 // report is a mistake found after reading: where the thing stands, or the whole file.
@@ -87,7 +102,7 @@ func (d *decoder) collect(prefix []string, v yamlpos.Value) []body {
 		}
 		n := newNode(name, d.kind(e))
 		d.t.Nodes = append(d.t.Nodes, n)
-		d.at[n] = e.Key
+		d.at[n], n.At = e.Key, e.Key.Position()
 		bodies = append(bodies, body{node: n, value: e.Value})
 	}
 	return bodies
@@ -149,11 +164,15 @@ func (d *decoder) nameError(v yamlpos.Value, err error) {
 }
 
 func orList(kinds []Kind) string {
-	words := make([]string, len(kinds))
-	for i, k := range kinds {
-		words[i] = string(k)
+	text := string(kinds[0])
+	for i, k := range kinds[1:] {
+		if i+2 == len(kinds) {
+			text += " or " + string(k)
+			continue
+		}
+		text += ", " + string(k)
 	}
-	return strings.Join(words, " or ")
+	return text
 }
 
 // channelRef is the full reference of the channel that text at v stands for, "" when it is none.

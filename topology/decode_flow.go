@@ -116,7 +116,7 @@ func (d *decoder) flows(v yamlpos.Value) {
 
 func (d *decoder) flow(f *Flow, v yamlpos.Value) {
 	if path := v.Get("path"); path.Present() {
-		f.Paths = d.paths(path)
+		d.paths(f, path)
 	}
 	d.fields(v, map[string]func(yamlpos.Value){
 		"path": func(yamlpos.Value) {}, // read before: sinks and accepted_at are on it
@@ -133,38 +133,48 @@ func (d *decoder) flow(f *Flow, v yamlpos.Value) {
 }
 
 // paths reads one path, or a list of them.
-func (d *decoder) paths(v yamlpos.Value) [][]Hop {
+func (d *decoder) paths(f *Flow, v yamlpos.Value) {
+	f.Paths, d.lines[f] = nil, nil
 	lines := []yamlpos.Value{v}
 	if !v.IsScalar() {
 		lines = v.Items()
 	}
-	var paths [][]Hop
 	for _, line := range lines {
-		if path := d.path(line); len(path) > 0 {
-			paths = append(paths, path)
+		path, ok := d.path(line)
+		if !ok {
+			d.broken[f] = true
+		}
+		if len(path) > 0 {
+			f.Paths, d.lines[f] = append(f.Paths, path), append(d.lines[f], line)
 		}
 	}
-	return paths
 }
 
-// path reads "a -> broker/channel -> b"; a part that is wrong is reported and left out.
-func (d *decoder) path(v yamlpos.Value) []Hop {
+// path reads "a -> broker/channel -> b"; a part that is wrong is reported and left out, and the
+// path is not ok.
+func (d *decoder) path(v yamlpos.Value) (path []Hop, ok bool) {
 	text := v.String()
 	if text == "" {
-		return nil
+		return nil, false
 	}
 	elements := splitOutside(text, "->")
 	if len(elements) < 2 {
 		v.Errorf("wrong-form", "path %q has one element, write it as \"a -> b\"", text)
-		return nil
+		return nil, false
 	}
-	var path []Hop
+	ok = true
+	offset := 0
 	for _, element := range elements {
-		if hop := d.hop(v, strings.TrimSpace(element)); hop.Node != "" {
+		bare := strings.TrimSpace(element)
+		hop := d.hop(v.Inside(offset+strings.Index(element, bare)), bare)
+		if hop.Node == "" {
+			ok = false
+		} else {
 			path = append(path, hop)
 		}
+		offset += len(element) + len("->")
 	}
-	return path
+	return path, ok
 }
 
 func (d *decoder) hop(v yamlpos.Value, text string) Hop {
@@ -178,7 +188,8 @@ func (d *decoder) hop(v yamlpos.Value, text string) Hop {
 	}
 	full := d.nodeRef(v, text)
 	if n := d.t.Node(full); n != nil && n.Kind == Broker {
-		v.Errorf("wrong-form", "path passes broker %q without a channel, write it as %s/channel", text, text)
+		v.Errorf("wrong-form", "path passes broker %q without a channel, write it as %s/channel",
+			text, text)
 		return Hop{}
 	}
 	return Hop{Node: full}
@@ -190,7 +201,7 @@ func (d *decoder) onPath(f *Flow, v yamlpos.Value, text string) string {
 	if full == "" || f.passes(full) {
 		return full
 	}
-	if len(f.Paths) > 0 {
+	if len(f.Paths) > 0 && !d.broken[f] {
 		v.Errorf("not-on-path", "%q is not on the path of flow %q", text, f.Name)
 	}
 	return ""

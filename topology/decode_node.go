@@ -23,11 +23,15 @@ var nodeFields = []string{
 }
 
 var kindFields = map[Kind][]string{
-	Fleet:   {"kind", "undrawn", "count", "login", "session", "handlers", "sends"},
-	Cloud:   {"kind", "undrawn", "replicas", "quota", "pool", "session", "authenticates", "handlers", "sends"},
-	Service: {"kind", "undrawn", "replicas", "pool", "session", "authenticates", "handlers", "sends"},
-	Broker:  {"kind", "undrawn", "protocol", "engine", "brokers", "authenticates"},
-	Store:   {"kind", "undrawn", "protocol", "engine"},
+	Fleet: {"kind", "undrawn", "count", "login", "session", "handlers", "sends"},
+	Cloud: {
+		"kind", "undrawn", "replicas", "quota", "pool", "session", "authenticates", "handlers", "sends",
+	},
+	Service: {
+		"kind", "undrawn", "replicas", "pool", "session", "authenticates", "handlers", "sends",
+	},
+	Broker: {"kind", "undrawn", "protocol", "engine", "brokers", "authenticates"},
+	Store:  {"kind", "undrawn", "protocol", "engine"},
 }
 
 // protocols are what each kind may speak.
@@ -38,6 +42,7 @@ var protocols = map[Kind][]string{
 
 // node reads a node's fields.
 func (d *decoder) node(n *Node, v yamlpos.Value) {
+	d.bodies[n] = v
 	if n.Kind == "" {
 		return
 	}
@@ -45,18 +50,17 @@ func (d *decoder) node(n *Node, v yamlpos.Value) {
 		v.Entries() // reports the wrong shape
 		return
 	}
-	all := d.nodeReaders(n)
-	accepted := map[string]func(yamlpos.Value){}
+	readers := d.nodeReaders(n)
+	var others []string
 	for _, name := range nodeFields {
-		read, known := all[name], slices.Contains(kindFields[n.Kind], name)
-		if !known {
-			read = func(v yamlpos.Value) {
-				v.Errorf("wrong-kind", "%q is not for a %s", name, n.Kind)
-			}
+		if slices.Contains(kindFields[n.Kind], name) {
+			continue
 		}
-		accepted[name] = read
+		v.Get(name).Errorf("wrong-kind", "%q is not for a %s", name, n.Kind)
+		others = append(others, name)
+		delete(readers, name)
 	}
-	d.fields(v, accepted)
+	d.fields(v.Without(others...), readers)
 }
 
 func (d *decoder) nodeReaders(n *Node) map[string]func(yamlpos.Value) {
@@ -174,7 +178,8 @@ func (d *decoder) target(v yamlpos.Value) string {
 		return full + " " + method + " " + path
 	}
 	if _, name := cutRef(text); name == "" && text != "" {
-		v.Errorf("wrong-form", "%q is no target, write it as broker/channel or service METHOD /path", text)
+		v.Errorf("wrong-form",
+			"%q is no target, write it as broker/channel or service METHOD /path", text)
 		return ""
 	}
 	return d.channelRef(v, text)

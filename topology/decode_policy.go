@@ -245,8 +245,9 @@ func clonePolicies(p policy.Set) policy.Set {
 	if p.Retry != nil {
 		p.Retry.Permanent = slices.Clone(p.Retry.Permanent)
 	}
-	p.Breaker, p.Bulkhead, p.RateLimit = clonePtr(p.Breaker), clonePtr(p.Bulkhead), clonePtr(p.RateLimit)
-	p.Fallback, p.Dedupe, p.DeadLetter = clonePtr(p.Fallback), clonePtr(p.Dedupe), clonePtr(p.DeadLetter)
+	p.Breaker, p.Bulkhead = clonePtr(p.Breaker), clonePtr(p.Bulkhead)
+	p.RateLimit, p.Fallback = clonePtr(p.RateLimit), clonePtr(p.Fallback)
+	p.Dedupe, p.DeadLetter = clonePtr(p.Dedupe), clonePtr(p.DeadLetter)
 	return p
 }
 

@@ -216,7 +216,7 @@ func (d *decoder) schema(v yamlpos.Value) string {
 		text = string(b)
 	}
 	if err := CheckSchema(text); err != nil {
-		v.Errorf("bad-schema", "schema is no JSON Schema: %s", oneLine(err))
+		v.Errorf("bad-schema", "schema is no JSON Schema: %s", innermost(err))
 		return ""
 	}
 	return text

@@ -28,11 +28,13 @@ func (d *decoder) infer() {
 		inf.open[n.Name] = carries && len(n.Handlers) == 0
 	}
 	for _, f := range d.t.Flows {
-		inf.send(f)
-		inf.flow(f)
+		if !d.broken[f] {
+			inf.send(f)
+			inf.flow(f)
+		}
 	}
 	for _, f := range d.t.Flows {
-		if f.DerivedFrom != "" {
+		if f.DerivedFrom != "" && !d.broken[f] {
 			inf.derive(f)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/parser"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/faultline-sim/faultline/topology/yamlpos"
@@ -21,7 +23,39 @@ func (d *decoder) expression(v yamlpos.Value, compile func(string) (*Expression,
 		v.Errorf("bad-expression", "%s", oneLine(err))
 		return ""
 	}
+	for _, fleet := range fleetsIn(text) {
+		d.nodeRef(v, fleet, Fleet)
+	}
 	return text
+}
+
+// fleetsIn are the names of fleets that an expression gives to member.
+func fleetsIn(text string) []string {
+	tree, err := parser.Parse(text)
+	if err != nil {
+		return nil
+	}
+	var found fleetFinder
+	ast.Walk(&tree.Node, &found)
+	return found.names
+}
+
+// fleetFinder collects the first argument of each call of member that is a plain text.
+type fleetFinder struct{ names []string }
+
+// Visit is called for each part of an expression.
+func (f *fleetFinder) Visit(node *ast.Node) {
+	call, ok := (*node).(*ast.CallNode)
+	if !ok || len(call.Arguments) == 0 {
+		return
+	}
+	name, ok := call.Callee.(*ast.IdentifierNode)
+	if !ok || name.Value != "member" {
+		return
+	}
+	if fleet, ok := call.Arguments[0].(*ast.StringNode); ok {
+		f.names = append(f.names, fleet.Value)
+	}
 }
 
 // oneLine is the innermost reason of an error, on one line and bounded.
@@ -32,11 +66,31 @@ func oneLine(err error) string {
 		head, _, _ := strings.Cut(text, ": ")
 		text = head + ": " + first
 	}
+	return bounded(text)
+}
+
+// bounded is a text on one line, cut where it is too long to read.
+func bounded(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
 	if len(text) > 300 {
 		text = strings.ToValidUTF8(text[:300], "") + " …"
 	}
 	return text
+}
+
+// innermost is the line of an error in tree form that stands deepest, the first one of several.
+func innermost(err error) string {
+	deepest, most := "", -1
+	for _, line := range strings.Split(err.Error(), "\n") {
+		bare := strings.TrimLeft(line, " ")
+		if depth := len(line) - len(bare); bare != "" && depth > most {
+			deepest, most = bare, depth
+		}
+		if strings.HasPrefix(bare, "- ") && most == 0 && !strings.HasPrefix(deepest, "- ") {
+			deepest = bare
+		}
+	}
+	return bounded(strings.TrimPrefix(deepest, "- "))
 }
 
 // CheckSchema says what is wrong with the text of a JSON Schema. References to other documents are

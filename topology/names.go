@@ -115,7 +115,8 @@ type NameError struct {
 // Error names the candidates.
 func (e *NameError) Error() string {
 	if len(e.Candidates) > 0 {
-		return fmt.Sprintf("node %q is ambiguous, it could be %s", e.Name, strings.Join(e.Candidates, " or "))
+		return fmt.Sprintf("node %q is ambiguous, it could be %s",
+			e.Name, strings.Join(e.Candidates, " or "))
 	}
 	return fmt.Sprintf("node %q is not in the topology, %s", e.Name, e.Nearest)
 }

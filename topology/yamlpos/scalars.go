@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 
@@ -219,6 +220,44 @@ func (v Value) Any() any {
 		}
 	}
 	return r.node.Value
+}
+
+// Without is a mapping without some of its keys.
+func (v Value) Without(keys ...string) Value {
+	r := v.resolve()
+	if r.node == nil || r.node.Kind != yaml.MappingNode {
+		return v
+	}
+	rest := *r.node
+	rest.Content = nil
+	for _, e := range r.Entries() {
+		if !slices.Contains(keys, e.Key.Text()) {
+			rest.Content = append(rest.Content, e.Key.node, e.Value.node)
+		}
+	}
+	v.node = &rest
+	return v
+}
+
+// Inside is the same text, placed where its part begins that offset bytes come before. A text that
+// does not stand in the file as it reads (escapes, several lines) keeps its place.
+func (v Value) Inside(offset int) Value {
+	r := v.resolve()
+	if r.node == nil || r.node.Kind != yaml.ScalarNode || offset > len(r.node.Value) {
+		return v
+	}
+	line := []rune(v.doc.lines[v.Position().Line-1])
+	begin := r.Position().Column - 1
+	if r.node.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
+		begin++
+	}
+	if begin > len(line) || !strings.HasPrefix(string(line[begin:]), r.node.Value[:offset]) {
+		return v
+	}
+	moved := *r.node
+	moved.Column = begin + 1 + utf8.RuneCountInString(r.node.Value[:offset])
+	v.node = &moved
+	return v
 }
 
 // Renamed is a key that stands where v stands and has another text.
