@@ -53,6 +53,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	try := &try{cancel: cancel}
 	answer, err := t.http.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, try.trace())))
+	if sent, ok := ctx.Value(sentKey{}).(*Sent); ok && try.written() {
+		sent.begun.Store(true)
+	}
 	if err != nil {
 		cancel(nil)
 		return nil, try.explain(err)
@@ -68,6 +71,21 @@ func (t *Transport) Close() error {
 	t.conns.Wait()
 	return nil
 }
+
+// Sent tells whether any of a context's requests was written, for callers behind a library that
+// does not keep a transport's errors.
+type Sent struct{ begun atomic.Bool }
+
+type sentKey struct{}
+
+// WithSent is a context whose requests are watched.
+func WithSent(ctx context.Context) (context.Context, *Sent) {
+	s := new(Sent)
+	return context.WithValue(ctx, sentKey{}, s), s
+}
+
+// Begun says whether the writing of a request has begun.
+func (s *Sent) Begun() bool { return s.begun.Load() }
 
 // answerBody ends the request's context when the answer has been read.
 type answerBody struct {

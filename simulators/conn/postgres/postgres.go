@@ -65,6 +65,11 @@ func New(cfg conn.Config) (*Client, error) {
 		}
 		return nil
 	}
+	// One look at the socket takes the place of a ping, which would be traffic that nobody asked for.
+	parsed.PrepareConn = func(_ context.Context, c *pgx.Conn) (bool, error) {
+		return dialed.Alive(c.PgConn().Conn()), nil
+	}
+	parsed.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	parsed.MaxConns = maxConns
 	pool, err := pgxpool.NewWithConfig(context.Background(), parsed)
 	if err != nil {

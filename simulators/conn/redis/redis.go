@@ -11,9 +11,11 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
@@ -38,8 +40,10 @@ type Client struct {
 
 var _ conn.Store = (*Client)(nil)
 
-// New makes a client; it dials when it is first asked to.
+// New makes a client; it dials when it is first asked to. The library's log is process-wide and
+// would tell of every fault on standard error, so it is turned off.
 func New(cfg conn.Config) (*Client, error) {
+	logging.Disable()
 	conns := dialed.New()
 	opt := &redis.Options{
 		ClientName: cfg.Client,
@@ -48,7 +52,7 @@ func New(cfg conn.Config) (*Client, error) {
 			if err != nil {
 				return nil, err
 			}
-			return c, nil
+			return checkable(c), nil
 		},
 		Protocol:                 2,
 		MaxRetries:               -1,
@@ -183,6 +187,22 @@ func judge(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", conn.ErrUnknown, err)
+}
+
+// checkable lets the pool see that a connection was closed while it was idle: it looks for the
+// descriptor, which counting hides.
+func checkable(c *dialed.Conn) net.Conn {
+	if d, ok := c.Conn.(descriptor); ok {
+		return struct {
+			*dialed.Conn
+			descriptor
+		}{c, d}
+	}
+	return c
+}
+
+type descriptor interface {
+	SyscallConn() (syscall.RawConn, error)
 }
 
 func key(table, id string) string { return table + ":" + id }

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/faultline-sim/faultline/simulators/conn/httpx"
 	"github.com/faultline-sim/faultline/simulators/message"
 )
 
@@ -66,6 +67,7 @@ func (c *Client) auditPage(
 
 // list is the ids of a table, in the order of their first keys.
 func (c *Client) list(ctx context.Context, table string) ([]*stored, error) {
+	ctx, sent := httpx.WithSent(ctx)
 	prefix := table + "/"
 	var all []*stored
 	byID := map[string]*stored{}
@@ -75,7 +77,7 @@ func (c *Client) list(ctx context.Context, table string) ([]*stored, error) {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("list table %q: %w", table, unanswered(err))
+			return nil, fmt.Errorf("list table %q: %w", table, judge(err, sent))
 		}
 		for _, object := range page.Contents {
 			key := aws.ToString(object.Key)

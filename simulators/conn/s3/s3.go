@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
@@ -79,13 +80,14 @@ func (c *Client) Connect(ctx context.Context) error {
 
 // Declare makes the bucket; tables are prefixes in it and need no making.
 func (c *Client) Declare(ctx context.Context, _ []string) error {
+	ctx, sent := httpx.WithSent(ctx)
 	_, err := c.api.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(Bucket)})
 	var owned *types.BucketAlreadyOwnedByYou
 	var exists *types.BucketAlreadyExists
 	if err == nil || errors.As(err, &owned) || errors.As(err, &exists) {
 		return nil
 	}
-	return fmt.Errorf("make bucket %q: %w", Bucket, err)
+	return fmt.Errorf("make bucket %q: %w", Bucket, judge(err, sent))
 }
 
 // Put writes each message as one object; writing it again replaces it with itself.
@@ -133,6 +135,7 @@ func (c *Client) writeOne(ctx context.Context, key string, m *message.Message) e
 	if err != nil {
 		return err
 	}
+	ctx, sent := httpx.WithSent(ctx)
 	_, err = c.api.PutObject(ctx, &s3.PutObjectInput{
 		Bucket:        aws.String(Bucket),
 		Key:           aws.String(key),
@@ -141,7 +144,7 @@ func (c *Client) writeOne(ctx context.Context, key string, m *message.Message) e
 		ContentType:   aws.String(message.StructuredContentType),
 	})
 	if err != nil {
-		return fmt.Errorf("put object %q: %w", key, unanswered(err))
+		return fmt.Errorf("put object %q: %w", key, judge(err, sent))
 	}
 	return nil
 }
@@ -152,13 +155,14 @@ func (c *Client) Get(ctx context.Context, table, id string) (*message.Message, e
 	if !errors.Is(err, conn.ErrNotFound) {
 		return m, err
 	}
+	ctx, sent := httpx.WithSent(ctx)
 	page, err := c.api.ListObjectsV2(ctx, &s3.ListObjectsV2Input{
 		Bucket:  aws.String(Bucket),
 		Prefix:  aws.String(key(table, id) + again),
 		MaxKeys: aws.Int32(1),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list copies of %q: %w", id, unanswered(err))
+		return nil, fmt.Errorf("list copies of %q: %w", id, judge(err, sent))
 	}
 	if len(page.Contents) == 0 {
 		return nil, fmt.Errorf("get %q of %q: %w", id, table, conn.ErrNotFound)
@@ -167,6 +171,7 @@ func (c *Client) Get(ctx context.Context, table, id string) (*message.Message, e
 }
 
 func (c *Client) read(ctx context.Context, key string) (*message.Message, error) {
+	ctx, sent := httpx.WithSent(ctx)
 	object, err := c.api.GetObject(ctx, &s3.GetObjectInput{
 		Bucket: aws.String(Bucket), Key: aws.String(key),
 	})
@@ -175,7 +180,7 @@ func (c *Client) read(ctx context.Context, key string) (*message.Message, error)
 		return nil, fmt.Errorf("get object %q: %w", key, conn.ErrNotFound)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("get object %q: %w", key, unanswered(err))
+		return nil, fmt.Errorf("get object %q: %w", key, judge(err, sent))
 	}
 	defer object.Body.Close()
 	body, err := io.ReadAll(object.Body)
@@ -192,15 +197,13 @@ func (c *Client) read(ctx context.Context, key string) (*message.Message, error)
 // Close cuts all connections and returns when none is left.
 func (c *Client) Close() error { return c.transport.Close() }
 
-// unanswered marks an error without an answer of the store's. The transport has marked those that
-// happened on the way; an answer that breaks off is met later, by the SDK.
-func unanswered(err error) error {
-	var response interface{ HTTPStatusCode() int }
-	cutOff := errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
-	if errors.As(err, &response) && cutOff && !errors.Is(err, conn.ErrUnknown) {
-		return fmt.Errorf("%w: %w", conn.ErrUnknown, err)
+// judge marks an error as unknown when a request was written and the store did not answer it.
+func judge(err error, sent *httpx.Sent) error {
+	var answered smithy.APIError
+	if errors.As(err, &answered) || !sent.Begun() {
+		return err
 	}
-	return err
+	return fmt.Errorf("%w: %w", conn.ErrUnknown, err)
 }
 
 // key is where a message's object is. A slash in an id would be a table of its own.

@@ -44,6 +44,9 @@ func (s *session) parse(q wire.Query) (wire.PreparedStatements, error) {
 		s.fail()
 		return nil, err
 	}
+	if len(statements) == 0 { // a comment alone, as pgx's ping is
+		return wire.Prepared(wire.NewStatement(empty)), nil
+	}
 	prepared := make(wire.PreparedStatements, len(statements))
 	for i, st := range statements {
 		run := func(ctx context.Context, w wire.DataWriter, params []wire.Parameter) error {
@@ -54,6 +57,8 @@ func (s *session) parse(q wire.Query) (wire.PreparedStatements, error) {
 	}
 	return prepared, nil
 }
+
+func empty(_ context.Context, w wire.DataWriter, _ []wire.Parameter) error { return w.Complete("") }
 
 // run executes one statement and answers the client.
 func (s *session) run(
