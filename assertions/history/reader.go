@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // Reader reads a run's history in time order, as often as wanted, by one goroutine at a time. It
@@ -110,7 +111,32 @@ func openParquet(path string, verify bool) (_ *os.File, _ *parquet.File, err err
 	file, err := parquet.OpenFile(f, info.Size(),
 		parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true),
 		parquet.ReadBufferSize(1<<16))
-	return f, file, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return f, file, checkChunks(file, info.Size())
+}
+
+// checkChunks looks at where a file's metadata say its columns are and how they are compressed, so
+// that the decoder reads only what this package writes. Codecs that trust the sizes they are told,
+// or that make much of little, are not among it.
+func checkChunks(f *parquet.File, size int64) error {
+	for _, g := range f.Metadata().RowGroups {
+		for _, c := range g.Columns {
+			m := &c.MetaData
+			start := m.DataPageOffset
+			if m.DictionaryPageOffset > 0 {
+				start = min(start, m.DictionaryPageOffset)
+			}
+			switch {
+			case m.Codec != format.Snappy && m.Codec != format.Zstd:
+				return fmt.Errorf("column %q has codec %v: %w", m.PathInSchema, m.Codec, errDamaged)
+			case start < 0 || m.TotalCompressedSize < 0 || start > size-m.TotalCompressedSize:
+				return fmt.Errorf("column %q leaves the file: %w", m.PathInSchema, errDamaged)
+			}
+		}
+	}
+	return nil
 }
 
 // Len is the number of events.
