@@ -34,10 +34,7 @@ func (r *routes) deadLetters() []deadLetter {
 }
 
 func (r *routes) deadLetterOf(n *topology.Node, h *topology.Handler) (deadLetter, bool) {
-	source := h.Subscribe
-	if h.Batch != nil {
-		source = h.Batch.Channel
-	}
+	source := h.Source()
 	declared := h.Policy.DeadLetter
 	for _, c := range r.topology.Channels {
 		if declared == nil && c.Ref == source {
@@ -51,7 +48,7 @@ func (r *routes) deadLetterOf(n *topology.Node, h *topology.Handler) (deadLetter
 		limit: declared.Attempts, set: h.Policy, steps: h.Do}
 	switch {
 	case d.channel == "":
-		d.channel = source + ".dead"
+		d.channel = topology.DeadLetterChannel(source)
 	case !strings.Contains(d.channel, "/"):
 		d.channel = topology.ChannelNode(source) + "/" + d.channel
 	}

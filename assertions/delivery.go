@@ -32,7 +32,7 @@ func Delivery(flow string) Check {
 
 // quiet is how long before the drain's end a message must have been silent to count as lost rather
 // than in flight.
-const quiet = int64(time.Second)
+const quiet = int64(500 * time.Millisecond)
 
 type delivery struct {
 	ledger *Ledger
@@ -225,13 +225,13 @@ type waiting struct {
 
 func (l *Ledger) waiting(f *flowLedger) (w waiting) {
 	for _, h := range f.kinds {
-		if h.key.kind == history.Publish && l.depths[h.to].value > 0 {
+		if h.key.kind == history.Publish && l.depth(h.to) > 0 {
 			w.inside |= h.took
 		}
 	}
 	for _, path := range f.route.flow.Paths {
 		if len(path) > 1 && path[0].Node == f.route.flow.Source() {
-			w.atSource = w.atSource || l.depths[path[1].Channel].value > 0
+			w.atSource = w.atSource || l.depth(path[1].Channel) > 0
 		}
 	}
 	return w

@@ -198,10 +198,6 @@ func (t *court) engines(flow string) []string {
 // attachEvidence reads the history again for the events of every anomaly that is shown and brought
 // none of its own.
 func attachEvidence(events iter.Seq[*history.Event], verdicts []Verdict) {
-	type subject struct {
-		flow    string
-		message int64
-	}
 	wanted := map[subject][]*Anomaly{}
 	for i := range verdicts {
 		for j := range verdicts[i].Anomalies {

@@ -20,8 +20,8 @@ type Ledger struct {
 
 	phases []PhaseSpan
 	faults []FaultSpan
-	delays []reading // the harness's own scheduling delay
-	depths map[string]reading
+	delays []reading           // the harness's own scheduling delay
+	depths map[backlog]reading // the last ones before the audit
 	asked  map[string]int64
 	downs  map[string]int // crashes and stops seen, by node
 
@@ -54,6 +54,19 @@ type FaultSpan struct {
 // reading is a gauge's value at a time, in ns.
 type reading struct{ at, value int64 }
 
+// backlog names a channel and the consumers that have not yet been done with what is in it.
+type backlog struct{ channel, group string }
+
+// depth is what stood in a channel when the drain ended, over all its consumers.
+func (l *Ledger) depth(channel string) (sum int64) {
+	for b, r := range l.depths {
+		if b.channel == channel {
+			sum += r.value
+		}
+	}
+	return sum
+}
+
 // passage is how the ledger understood one event; checkers that see the same event read it.
 type passage struct {
 	flow *flowLedger
@@ -67,7 +80,7 @@ func NewLedger(t *topology.Topology) *Ledger {
 	l := &Ledger{
 		routes: newRoutes(t),
 		byName: map[string]*flowLedger{},
-		depths: map[string]reading{},
+		depths: map[backlog]reading{},
 		asked:  map[string]int64{},
 		downs:  map[string]int{},
 		first:  -1,
@@ -185,7 +198,7 @@ func (l *Ledger) gauge(e *history.Event) {
 		l.delays = append(l.delays, reading{e.At, e.Value})
 	case "depth", "lag":
 		if c := l.routes.channel(e.Channel); c != "" && !l.auditing() {
-			l.depths[c] = reading{e.At, e.Value}
+			l.depths[backlog{c, e.Handler}] = reading{e.At, e.Value}
 		}
 	case "asked":
 		l.asked[e.Flow] = e.Value

@@ -161,6 +161,9 @@ func (f *flowLedger) derive(m *row, e *history.Event) {
 func (f *flowLedger) hop(m *row, e *history.Event, r *routes, now *passage) {
 	h := f.hopOf(e, r)
 	now.hop = h
+	if untried(e.Reason) {
+		return
+	}
 	h.tries++
 	if m.hops&h.tried == 0 {
 		h.distinct++

@@ -90,36 +90,53 @@ type breach struct {
 // breaches are the ways in which the leg's declared SLO is broken in the sample, and what would be
 // needed to judge the rest. An objective that grants a share 1−s of exceptions is broken by more
 // exceptions than that share of what there is, and always by more than one; it is kept only on at
-// least 1/(1−s) messages. A p99 (p50) grants 1 % (half) of the completed to be later.
+// least 1/(1−s) messages. A p99 (p50) grants 1 % (half) of the completed to be later; below 100
+// messages it is kept when none of at least 20 is.
 func (s *sample) breaches() (broken []breach, lacks []string) {
-	judge := func(kind string, share float64, exceptions, of int, b breach) {
-		if share <= 0 || of == 0 {
-			return
+	for _, o := range s.objectives() {
+		switch {
+		case o.share <= 0 || o.of == 0:
+		case exceeds(o.share, o.exceptions, o.of):
+			broken = append(broken, o.breach)
+		case o.latency && o.exceptions == 0 && o.of >= leastCompared:
+		case o.of < leastMessages(o.share):
+			lacks = append(lacks, fmt.Sprintf("%d messages to %s to judge %s on, there were %d",
+				leastMessages(o.share), s.leg.name(), o.name, o.of))
 		}
-		if exceeds(share, exceptions, of) {
-			b.kind = kind
-			broken = append(broken, b)
-			return
-		}
-		if least := leastMessages(share); of < least {
-			lacks = append(lacks, fmt.Sprintf("%d messages to %s to judge %.4g %% on, there were %d",
-				least, s.leg.name(), share*100, of))
-		}
-	}
-	judge("failed", s.leg.success, s.offered-s.completed, s.offered, breach{message: s.first,
-		text: fmt.Sprintf("%d of %d did not reach %s, promised %.4g %%",
-			s.offered-s.completed, s.offered, s.leg.name(), s.leg.success*100)})
-	if s.leg.p99 > 0 {
-		judge("late", 0.99, s.late, len(s.timed), breach{message: s.firstLate, latency: true,
-			text: fmt.Sprintf("p99 to %s was %v, promised %v",
-				s.leg.name(), s.quantile(0.99), time.Duration(s.leg.p99))})
-	}
-	if s.leg.p50 > 0 {
-		judge("late", 0.5, s.slow, len(s.timed), breach{message: s.firstLate, latency: true,
-			text: fmt.Sprintf("p50 to %s was %v, promised %v",
-				s.leg.name(), s.quantile(0.5), time.Duration(s.leg.p50))})
 	}
 	return broken, lacks
+}
+
+// leastCompared is how many messages it takes to compare shares and latencies at all.
+const leastCompared = 20
+
+// objective is one part of an SLO: a share of so many that may not be exceptions.
+type objective struct {
+	name           string
+	share          float64 // 0 is not declared
+	exceptions, of int
+	breach
+}
+
+func (s *sample) objectives() []objective {
+	failed := s.offered - s.completed
+	return []objective{
+		{fmt.Sprintf("%.4g %%", s.leg.success*100), s.leg.success, failed, s.offered,
+			breach{kind: "failed", message: s.first, text: fmt.Sprintf("%d of %d did not reach %s, promised %.4g %%",
+				failed, s.offered, s.leg.name(), s.leg.success*100)}},
+		s.latency("p99", 0.99, s.late, s.leg.p99),
+		s.latency("p50", 0.5, s.slow, s.leg.p50),
+	}
+}
+
+func (s *sample) latency(name string, q float64, over int, bound int64) objective {
+	o := objective{name: "a " + name, share: q, exceptions: over, of: len(s.timed)}
+	if bound == 0 {
+		o.share = 0
+	}
+	o.breach = breach{kind: "late", message: s.firstLate, latency: true,
+		text: fmt.Sprintf("%s to %s was %v, promised %v", name, s.leg.name(), s.quantile(q), time.Duration(bound))}
+	return o
 }
 
 // exceeds says whether exceptions among so many break an objective for a share.

@@ -1,0 +1,34 @@
+package assertions
+
+import (
+	"slices"
+
+	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/policy"
+)
+
+// permanent says whether a reason is one that trying again cannot mend: a broken schema and a bad
+// token never can, nor what the policy declares.
+func permanent(reason string, declared []string) bool {
+	return reason == "schema" || reason == "auth" || slices.Contains(declared, reason)
+}
+
+// permanents are the reasons that a handler or any of its steps declares permanent.
+func permanents(set policy.Set, steps []*topology.Step) []string {
+	var all []string
+	if set.Retry != nil {
+		all = append(all, set.Retry.Permanent...)
+	}
+	for _, s := range steps {
+		all = append(all, permanents(s.Policy, s.Do)...)
+	}
+	return all
+}
+
+// attempts is a retry's limit, 1 where none is declared.
+func attempts(r *policy.Retry) int {
+	if r == nil {
+		return 1
+	}
+	return max(1, r.Attempts)
+}
