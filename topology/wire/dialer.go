@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,13 +54,11 @@ func (l *link) close() []*proxy {
 	return proxies
 }
 
-// abandon lets go of all that the wire's faults hold.
-func (l *link) abandon() {
+// inForce are the wire's faults.
+func (l *link) inForce() []*injection {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, i := range l.faults {
-		i.abandon(nil)
-	}
+	return slices.Clone(l.faults)
 }
 
 // dialer is one replica's Dialer.

@@ -105,26 +105,36 @@ func (f *fabric) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), controlWithin)
 	defer cancel()
 	var proxies []*proxy
+	var faults []*injection
 	for _, l := range links {
 		proxies = append(proxies, l.close()...)
+		faults = append(faults, l.inForce()...)
 	}
-	err := f.server.close(ctx, func() {
-		quick, cancel := context.WithTimeout(ctx, controlWithin/6)
-		defer cancel()
-		for _, p := range proxies {
-			p.live.wait(quick)
-		}
-	})
-	for _, l := range links {
-		l.abandon()
+	errs := []error{f.server.shut(ctx)}
+	for _, i := range faults {
+		i.release(nil)
+	}
+	errs = append(errs, f.server.clear(ctx, func() { settle(ctx, proxies) }))
+	for _, i := range faults {
+		i.abandon(nil)
 	}
 	for _, p := range proxies {
 		p.live.close()
 	}
-	if err := errors.Join(err, f.ports.close()); err != nil {
+	if err := errors.Join(append(errs, f.ports.close())...); err != nil {
 		return fmt.Errorf("close fabric: %w", err)
 	}
 	return nil
+}
+
+// settle waits a little for connections to end by themselves, which leaves nothing behind in the
+// library, before the proxies end them.
+func settle(ctx context.Context, proxies []*proxy) {
+	ctx, cancel := context.WithTimeout(ctx, releaseWithin)
+	defer cancel()
+	for _, p := range proxies {
+		p.live.wait(ctx)
+	}
 }
 
 // shut marks the fabric closed and yields its wires; nil when it was closed before.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 )
@@ -26,9 +27,16 @@ type injection struct {
 
 // counted is a toxic of ours on one of the library's proxies.
 type counted struct {
-	on   *toxiproxy.Proxy
-	toll *toll
+	on    *toxiproxy.Proxy
+	toxic own
 }
+
+// own is what all our toxics are.
+type own interface{ tolls() *toll }
+
+// releaseWithin is how long what a stall held may take to go through before the stall is removed
+// all the same. Connections whose reader has left never get it through.
+const releaseWithin = 250 * time.Millisecond
 
 func (f *fabric) Inject(ctx context.Context, fault Fault) (Injection, error) {
 	i, err := f.injection(fault)
@@ -78,7 +86,7 @@ func (i *injection) Touched() int64 {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, c := range i.counts {
-		n += c.toll.touched.Load()
+		n += c.toxic.tolls().touched.Load()
 	}
 	return n
 }
@@ -179,9 +187,9 @@ func (i *injection) addTo(behind *toxiproxy.Proxy) error {
 		if err != nil {
 			return fmt.Errorf("add toxic %q to %q: %w", t.Name, behind.Name, err)
 		}
-		if own, ok := added.Toxic.(interface{ tolls() *toll }); ok {
+		if ours, ok := added.Toxic.(own); ok {
 			i.mu.Lock()
-			i.counts = append(i.counts, counted{behind, own.tolls()})
+			i.counts = append(i.counts, counted{behind, ours})
 			i.mu.Unlock()
 		}
 	}
@@ -189,29 +197,49 @@ func (i *injection) addTo(behind *toxiproxy.Proxy) error {
 }
 
 // removeFrom removes the fault's toxics, the last one first, so that a meter goes after what it
-// counts for.
+// counts for. Where our toxics still run afterwards the connection's reader has left.
 func (i *injection) removeFrom(behind *toxiproxy.Proxy) error {
+	i.release(behind)
 	for _, t := range slices.Backward(i.toxics) {
 		err := behind.Toxics.RemoveToxic(context.Background(), t.Name)
 		if err != nil && !errors.Is(err, toxiproxy.ErrToxicNotFound) {
 			return fmt.Errorf("remove toxic %q from %q: %w", t.Name, behind.Name, err)
 		}
 	}
+	i.abandon(behind)
 	return nil
 }
 
-// abandon lets go of the connections that the fault's own toxics hold on a proxy that is given up,
-// or on all for nil.
-func (i *injection) abandon(behind *toxiproxy.Proxy) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.counts = slices.Clone(i.counts)
-	for n, c := range i.counts {
-		if c.on != nil && (c.on == behind || behind == nil) {
-			close(c.toll.abandoned())
-			i.counts[n].on = nil
+// release lets through what the fault holds on one of the library's proxies, or on all for nil.
+func (i *injection) release(behind *toxiproxy.Proxy) {
+	ctx, cancel := context.WithTimeout(context.Background(), releaseWithin)
+	defer cancel()
+	for _, c := range i.on(behind) {
+		if s, ok := c.toxic.(*stall); ok {
+			s.release(ctx)
 		}
 	}
+}
+
+// abandon ends the connections that the fault's own toxics still serve on one of the library's
+// proxies, or on all for nil.
+func (i *injection) abandon(behind *toxiproxy.Proxy) {
+	for _, c := range i.on(behind) {
+		c.toxic.tolls().abandon()
+	}
+}
+
+// on are the fault's own toxics on one of the library's proxies, or on all for nil.
+func (i *injection) on(behind *toxiproxy.Proxy) []counted {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var all []counted
+	for _, c := range i.counts {
+		if c.on == behind || behind == nil {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // means says whether the fault is for a dialling replica.

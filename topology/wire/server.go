@@ -104,14 +104,19 @@ func (s *server) drop(p *toxiproxy.Proxy) {
 	s.now.Store(next)
 }
 
-// close ends the API, takes away all toxics, calls settle, which may wait for connections to end,
-// and stops all proxies, those made by others included.
-func (s *server) close(ctx context.Context, settle func()) error {
+// shut ends the API.
+func (s *server) shut(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		err = fmt.Errorf("stop toxiproxy api: %w", errors.Join(err, s.http.Close()))
 	}
 	<-s.done
+	return err
+}
+
+// clear takes away all toxics, calls settle, which may wait for connections to end, and stops all
+// proxies, those made by others included.
+func (s *server) clear(ctx context.Context, settle func()) error {
 	cleared := make(chan error, 1)
 	collection := s.now.Load().api.Collection
 	go func() {
@@ -122,9 +127,9 @@ func (s *server) close(ctx context.Context, settle func()) error {
 		cleared <- collection.Clear()
 	}()
 	select {
-	case e := <-cleared:
-		return errors.Join(err, e)
+	case err := <-cleared:
+		return err
 	case <-ctx.Done():
-		return errors.Join(err, fmt.Errorf("stop proxies: one of them hangs: %w", ctx.Err()))
+		return fmt.Errorf("stop proxies: one of them hangs: %w", ctx.Err())
 	}
 }

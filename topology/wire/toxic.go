@@ -32,23 +32,26 @@ func registerToxics() {
 	})
 }
 
-// toll is what our own toxics share: a live count, and a way out of a proxy that hangs.
+// toll is what our own toxics share: a live count, and a way out of a connection that hangs.
 // The zero value is ready.
 type toll struct {
 	touched atomic.Int64
+	made    sync.Once
 	once    sync.Once
 	left    chan struct{}
 }
 
 func (t *toll) tolls() *toll { return t }
 
-// abandoned is closed when the proxy is given up.
+// abandoned is closed when the connections that the toxic still serves are given up.
 func (t *toll) abandoned() chan struct{} {
-	t.once.Do(func() { t.left = make(chan struct{}) })
+	t.made.Do(func() { t.left = make(chan struct{}) })
 	return t.left
 }
 
-// pass hands a piece on. It is false when the proxy was given up; then the connection has ended.
+func (t *toll) abandon() { t.once.Do(func() { close(t.abandoned()) }) }
+
+// pass hands a piece on. It is false when the connection was given up and has ended.
 func (t *toll) pass(stub *toxics.ToxicStub, c *stream.StreamChunk) bool {
 	select {
 	case stub.Output <- c:

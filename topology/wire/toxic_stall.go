@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"context"
+	"sync"
 	"time"
 
 	"github.com/Shopify/toxiproxy/v2/stream"
@@ -12,28 +14,61 @@ import (
 const stallLimit = 256 << 10
 
 // stall is a toxic that holds bytes, and the connection's end behind them, and lets all through on
-// the same connection when it is removed, as TCP does after a black hole. It counts the markers
-// that it holds. A connection that is made meanwhile is accepted and then hears nothing.
+// the same connection when it is released or removed, as TCP does after a black hole. It counts
+// the markers that it holds. A connection that is made meanwhile is accepted and then hears
+// nothing.
 type stall struct {
 	Marker string `json:"marker"`
 	toll
+	gate
 }
 
-// held is what a stall keeps of one connection.
+// held is what a stall keeps of one connection. Pieces stay as they came: the library loses bytes
+// of pieces that are larger than its own.
 type held struct {
-	scan  *scan
-	bytes []byte
-	ended bool
+	scan    *scan
+	pieces  []*stream.StreamChunk
+	size    int
+	ended   bool
+	waiting bool // counted by the gate
+}
+
+func (h *held) add(c *stream.StreamChunk) {
+	h.pieces = append(h.pieces, c)
+	h.size += len(c.Data)
+}
+
+func (h *held) next() *stream.StreamChunk {
+	return &stream.StreamChunk{Data: h.pieces[0].Data, Timestamp: time.Now()}
+}
+
+func (h *held) drop() {
+	h.size -= len(h.pieces[0].Data)
+	h.pieces = h.pieces[1:]
 }
 
 func (s *stall) NewState() any { return &held{scan: newScan(s.Marker)} }
 
 func (s *stall) Pipe(stub *toxics.ToxicStub) {
 	h := stub.State.(*held)
+	released := s.released()
+	open := false
 	for {
-		input := stub.Input
-		if h.ended || len(h.bytes) >= stallLimit {
+		if open && len(h.pieces) == 0 {
+			s.leave(h)
+			if h.ended {
+				stub.Close()
+				return
+			}
+		}
+		input, output, next := stub.Input, stub.Output, (*stream.StreamChunk)(nil)
+		if h.ended || h.size >= stallLimit {
 			input = nil
+		}
+		if !open || len(h.pieces) == 0 {
+			output = nil
+		} else {
+			next = h.next()
 		}
 		select {
 		case <-stub.Interrupt:
@@ -41,29 +76,110 @@ func (s *stall) Pipe(stub *toxics.ToxicStub) {
 		case <-s.abandoned():
 			s.discard(stub, h.scan)
 			return
+		case <-released:
+			open, released = true, nil
+		case output <- next:
+			h.drop()
 		case c := <-input:
-			if c == nil {
-				h.ended = true
-				continue
-			}
-			s.touched.Add(h.scan.count(c.Data))
-			h.bytes = append(h.bytes, c.Data...)
+			s.take(h, c, open)
 		}
 	}
 }
 
-// Cleanup lets through what was held, in one piece: whoever writes it to the connection is waiting
-// for it, but may be gone after the first piece when the connection's reader has left.
+// take holds what came; nil is the connection's end.
+func (s *stall) take(h *held, c *stream.StreamChunk, open bool) {
+	if !open {
+		s.enter(h)
+	}
+	if c == nil {
+		h.ended = true
+		return
+	}
+	markers := h.scan.count(c.Data)
+	if !open {
+		s.touched.Add(markers)
+	}
+	h.add(c)
+}
+
+// Cleanup lets through what is still held.
 func (s *stall) Cleanup(stub *toxics.ToxicStub) {
 	h := stub.State.(*held)
-	if len(h.bytes) > 0 {
-		all := &stream.StreamChunk{Data: h.bytes, Timestamp: time.Now()}
-		h.bytes = nil
-		if !s.pass(stub, all) {
+	for ; len(h.pieces) > 0; h.drop() {
+		if !s.pass(stub, h.next()) {
 			return
 		}
 	}
+	s.leave(h)
 	if h.ended {
 		stub.Close()
+	}
+}
+
+// gate lets go of what the connections of one stall hold, before the stall is removed. To remove
+// it the library locks the proxy; a connection whose reader has left would then never be found
+// gone. The zero value is a closed gate.
+type gate struct {
+	mu      sync.Mutex
+	open    chan struct{} // closed by release
+	empty   chan struct{} // closed when nobody waits; nil before release
+	opened  bool
+	waiting int
+}
+
+// released is closed when the gate is.
+func (g *gate) released() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.open == nil {
+		g.open = make(chan struct{})
+	}
+	return g.open
+}
+
+// release opens the gate and returns when all that was held has gone, or the context is done.
+func (g *gate) release(ctx context.Context) {
+	g.released()
+	g.mu.Lock()
+	if !g.opened {
+		g.opened, g.empty = true, make(chan struct{})
+		close(g.open)
+		if g.waiting == 0 {
+			close(g.empty)
+		}
+	}
+	empty := g.empty
+	g.mu.Unlock()
+	select {
+	case <-empty:
+	case <-ctx.Done():
+	}
+}
+
+// enter counts a connection that begins to wait.
+func (g *gate) enter(h *held) {
+	if h.waiting {
+		return
+	}
+	h.waiting = true
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting++
+}
+
+// leave counts a connection that waits no longer.
+func (g *gate) leave(h *held) {
+	if !h.waiting {
+		return
+	}
+	h.waiting = false
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.waiting--; g.waiting == 0 && g.empty != nil {
+		select {
+		case <-g.empty:
+		default:
+			close(g.empty)
+		}
 	}
 }
