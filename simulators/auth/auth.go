@@ -99,3 +99,10 @@ func (a *Authority) CheckUser(user, password string) error {
 	}
 	return nil
 }
+
+// Grant is what an auth service answers to a login (RFC 6749, section 5.1).
+type Grant struct {
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type"`
+	ExpiresIn   int    `json:"expires_in"` // seconds
+}
