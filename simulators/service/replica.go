@@ -29,7 +29,8 @@ type replica struct {
 	actor  *program.Actor
 	held   clients
 	server atomic.Pointer[httpx.Server]
-	lanes  map[*program.Handler]*lanes
+	lanes  map[*program.Handler]*lanes // written before the replica takes anything
+	ready  atomic.Bool
 	bounds map[*program.Handler]*semaphore.Weighted // of HTTP handlers that are bounded
 
 	ctx      context.Context // work in hand; ends with the replica
@@ -85,6 +86,7 @@ func (r *replica) start(ctx context.Context) error {
 	if r.ctx.Err() != nil {
 		return errors.New("it crashed while it started")
 	}
+	r.ready.Store(true)
 	r.state("ready", "")
 	return nil
 }
@@ -310,4 +312,18 @@ func (r *replica) bury() {
 	}
 	r.work.Wait()
 	r.held.close() // on severed connections; what they say is of no interest
+}
+
+// busy is how many messages are queued or being handled.
+func (r *replica) busy() int64 {
+	n := r.actor.InHand()
+	if !r.ready.Load() {
+		return n
+	}
+	for _, l := range r.lanes {
+		for _, queue := range l.queues {
+			n += int64(len(queue))
+		}
+	}
+	return n
 }

@@ -186,3 +186,16 @@ func (s *Service) slot(replica int) (*slot, error) {
 
 // client names a replica towards brokers.
 func (s *Service) client(replica int) string { return s.node.Name + "-" + strconv.Itoa(replica) }
+
+// Busy is how many messages are in the service's hands: queued, being handled, or in its mailboxes.
+func (s *Service) Busy() (n int64) {
+	for _, slot := range s.all() {
+		if r := slot.replica.Load(); r != nil {
+			n += r.busy()
+		}
+	}
+	for _, b := range s.boxes {
+		n += b.Depths()
+	}
+	return n
+}

@@ -59,6 +59,7 @@ type Actor struct {
 	replies  replies
 	pool     *semaphore.Weighted // nil is unbounded
 	gone     atomic.Pointer[string]
+	inHand   atomic.Int64
 }
 
 // New makes an actor without clients.
@@ -114,6 +115,9 @@ func (a *Actor) breakerRow(h *Handler, s *step) func(state string) {
 // Gone says that the actor knows nothing from now on, and why: what it still does is recorded as
 // unknown or not at all.
 func (a *Actor) Gone(reason string) { a.gone.CompareAndSwap(nil, &reason) }
+
+// InHand is how many items are being handled now.
+func (a *Actor) InHand() int64 { return a.inHand.Load() }
 
 // Over says that a request to a handler is over its declared rate limit.
 func (a *Actor) Over(h *Handler) bool {

@@ -16,6 +16,8 @@ const redeliverAfter = 100 * time.Millisecond
 // Handle runs one delivery, or one batch of them, to its end: each item is acknowledged,
 // dead-lettered, given back, or answered. It returns early when ctx ends, with nothing settled.
 func (a *Actor) Handle(ctx context.Context, h *Handler, items []*Item) {
+	a.inHand.Add(int64(len(items)))
+	defer a.inHand.Add(-int64(len(items)))
 	live := a.admit(ctx, h, items)
 	for n := 1; len(live) > 0; n++ {
 		if a.enterPool(ctx) != nil {

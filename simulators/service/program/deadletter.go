@@ -14,16 +14,6 @@ import (
 	"github.com/faultline-sim/faultline/topology/policy"
 )
 
-// The headers that a dead-lettered message carries. Times are RFC 3339.
-const (
-	HeaderReason       = "reason"
-	HeaderAttempts     = "attempts"
-	HeaderOrigin       = "origin" // the channel it was taken from, or the node and handler
-	HeaderFirstFailure = "firstfailure"
-	HeaderLastFailure  = "lastfailure"
-	HeaderTrace        = "trace"
-)
-
 // deadLetterBackoff is how a dead-letter publish that does not work is repeated: for as long as
 // the replica lives, because the delivery is neither done nor to be tried again.
 var deadLetterBackoff = policy.Backoff{
@@ -59,17 +49,17 @@ func (a *Actor) deadLetter(ctx context.Context, h *Handler, it *Item, attempts i
 
 // deadLettered is the item's message with what happened to it in its headers.
 func deadLettered(h *Handler, it *Item, attempts int) *message.Message {
-	origin := h.Source
-	if origin == "" {
-		origin = h.Name
+	origin := h.Name
+	if h.Source != "" {
+		origin = topology.ChannelNode(h.Source) + "/" + it.Delivery.Channel
 	}
 	headers := map[string]string{
-		HeaderReason:       it.failure.Reason,
-		HeaderAttempts:     strconv.Itoa(attempts),
-		HeaderOrigin:       origin,
-		HeaderFirstFailure: it.firstFail.UTC().Format(time.RFC3339Nano),
-		HeaderLastFailure:  it.lastFail.UTC().Format(time.RFC3339Nano),
-		HeaderTrace:        hex.EncodeToString(it.Message.Trace[:]),
+		message.HeaderReason:       it.failure.Reason,
+		message.HeaderAttempts:     strconv.Itoa(attempts),
+		message.HeaderOrigin:       origin,
+		message.HeaderFirstFailure: it.firstFail.UTC().Format(time.RFC3339Nano),
+		message.HeaderLastFailure:  it.lastFail.UTC().Format(time.RFC3339Nano),
+		message.HeaderTrace:        hex.EncodeToString(it.Message.Trace[:]),
 	}
 	return it.Message.With(func(m *message.Message) {
 		m.Attempt = attempts

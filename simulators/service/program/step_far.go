@@ -14,10 +14,6 @@ import (
 	"github.com/faultline-sim/faultline/topology"
 )
 
-// HeaderReplyTo is the message header that names the channel an answer is awaited on, as the
-// topology names it; the message's subject fills it in.
-const HeaderReplyTo = "replyto"
-
 // call sends the message to another service over HTTP; what it answers is the item's answer.
 func call(ctx context.Context, x *run, s *step, it *Item) error {
 	m, err := x.outgoing(s, it)
@@ -112,7 +108,7 @@ func request(ctx context.Context, x *run, s *step, it *Item) error {
 		if m.Headers == nil {
 			m.Headers = map[string]string{}
 		}
-		m.Headers[HeaderReplyTo] = s.ReplyTo
+		m.Headers[message.HeaderReplyTo] = s.ReplyTo
 	})
 	broker, err := x.a.broker(s.Target)
 	if err != nil {

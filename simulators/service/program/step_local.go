@@ -10,6 +10,7 @@ import (
 	"github.com/faultline-sim/faultline/assertions/history"
 	"github.com/faultline-sim/faultline/simulators"
 	"github.com/faultline-sim/faultline/simulators/auth"
+	"github.com/faultline-sim/faultline/simulators/message"
 )
 
 // work takes time, drawn from the step's log-normal distribution.
@@ -91,7 +92,7 @@ func reply(ctx context.Context, x *run, s *step, it *Item) error {
 	if s.Status != 0 {
 		it.answer.status = s.Status
 	}
-	to := it.Message.Headers[HeaderReplyTo]
+	to := it.Message.Headers[message.HeaderReplyTo]
 	if to == "" || it.Delivery.Ack == nil {
 		return nil
 	}
