@@ -109,7 +109,8 @@ func resolvePath(path string) (string, error) {
 		return "", fmt.Errorf("find run %q: not a folder", path)
 	}
 	if info, err := os.Stat(filepath.Join(path, HistoryDir)); err != nil || !info.IsDir() {
-		return "", fmt.Errorf("find run %q: it has no %s folder: %w", path, HistoryDir, fs.ErrNotExist)
+		return "", fmt.Errorf("find run %q: it has no %s folder: %w", path, HistoryDir,
+			fs.ErrNotExist)
 	}
 	return filepath.Clean(path), nil
 }

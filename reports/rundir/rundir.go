@@ -12,6 +12,7 @@
 //	topology.yaml   the topology, likewise
 //	drawing.d2      the drawing, when there is one
 //	plan.json       the plan: every time and random choice
+//	run.json        what is known of the run beside its history; missing when it was killed
 //	history/        history.parquet, or segments/000001.parquet … of a run that did not end
 //	result.json     the verdicts, for programs
 //	junit.xml       the verdicts, for CI
@@ -27,7 +28,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -42,6 +42,7 @@ const (
 	TopologyFile = "topology.yaml"
 	DrawingFile  = "drawing.d2"
 	PlanFile     = "plan.json"
+	FactsFile    = "run.json"
 	HistoryDir   = "history"
 	ResultFile   = "result.json"
 	JUnitFile    = "junit.xml"
@@ -72,17 +73,21 @@ func Create(parent, name string) (*Dir, error) {
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return nil, fmt.Errorf("create run folder in %q: %w", parent, err)
 	}
-	for {
-		path := filepath.Join(parent, folderName(time.Now(), name))
-		err := os.Mkdir(path, 0o700)
-		if errors.Is(err, fs.ErrExist) {
-			continue // another run drew the same id in the same millisecond
-		}
-		if err != nil {
-			return nil, fmt.Errorf("create run folder: %w", err)
-		}
-		return open(path)
+	// The folder gets its name when it is locked, so that no one takes it for a dead run's.
+	path, err := os.MkdirTemp(parent, ".new-")
+	if err != nil {
+		return nil, fmt.Errorf("create run folder: %w", err)
 	}
+	d, err := open(path)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(path))
+	}
+	d.path = filepath.Join(parent, folderName(time.Now(), name))
+	if err := os.Rename(path, d.path); err != nil {
+		return nil, errors.Join(fmt.Errorf("create run folder: %w", err), d.Close(),
+			os.RemoveAll(path))
+	}
+	return d, nil
 }
 
 // Open opens the folder of a run that is over, to judge it again or to report on it. A run that
@@ -143,6 +148,9 @@ func (d *Dir) Name() string { return filepath.Base(d.path) }
 
 // History is the path of the history's folder, for a recorder to make.
 func (d *Dir) History() string { return filepath.Join(d.path, HistoryDir) }
+
+// HistoryIn is where the history of the run in a folder stands.
+func HistoryIn(path string) string { return filepath.Join(path, HistoryDir) }
 
 // Write writes one file of the folder, in one step: the file is there complete or as it was.
 func (d *Dir) Write(name string, write func(io.Writer) error) error {
