@@ -8,10 +8,10 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// row is an event as it stands in a file: the columns in their order, required all of them. What
+// row is an event as it stands in a file: the columns in their order, none of them nullable. What
 // an event does not set is "" in a text column, -1 in message, parent and key_seq, and 0 elsewhere;
-// trace is 32 hex digits. Texts are dictionary encoded, so that a reader makes each only once. Lines
-// are JSON of the same names.
+// trace is 32 hex digits. Texts are dictionary encoded, so that a reader makes each only once. The
+// names are those of Lines too.
 type row struct {
 	AtNS       int64   `parquet:"at_ns,delta" json:"at_ns"`
 	Kind       string  `parquet:"kind,dict" json:"kind"`
@@ -103,7 +103,8 @@ func parseMeta(f *parquet.File) (m meta, err error) {
 			format, Format)
 	}
 	m.events = f.NumRows()
-	for key, n := range map[string]*int64{metaFirst: &m.first, metaLast: &m.last, metaShed: &m.shed} {
+	numbers := map[string]*int64{metaFirst: &m.first, metaLast: &m.last, metaShed: &m.shed}
+	for key, n := range numbers {
 		text, _ := f.Lookup(key)
 		if *n, err = strconv.ParseInt(text, 10, 64); err != nil {
 			return m, fmt.Errorf("read metadata %q: %w", key, err)

@@ -144,7 +144,8 @@ func TestWriterRefuses(t *testing.T) {
 			"event has unknown kind(24)"},
 		"outcome/beyond/error": {[]history.Event{{Kind: history.Ack, Outcome: 4}},
 			"event has unknown outcome(4)"},
-		"order/goes back/error": {[]history.Event{{Kind: history.Ack, At: 2}, {Kind: history.Ack, At: 1}},
+		"order/goes back/error": {
+			[]history.Event{{Kind: history.Ack, At: 2}, {Kind: history.Ack, At: 1}},
 			"event at 1 ns stands behind one at 2 ns"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -234,10 +235,12 @@ func TestFullDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := w.Seal(); err == nil || !strings.Contains(err.Error(), "no space left on device") {
+		const noSpace = "no space left on device"
+		if err := w.Seal(); err == nil || !strings.Contains(err.Error(), noSpace) {
 			t.Fatalf("Seal gave %v", err)
 		}
-		if left, err := filepath.Glob(filepath.Join(dir, "segments", "*")); err != nil || left != nil {
+		left, err := filepath.Glob(filepath.Join(dir, "segments", "*"))
+		if err != nil || left != nil {
 			t.Fatalf("left behind: %v, %v", left, err)
 		}
 	})

@@ -3,6 +3,8 @@ package history_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,7 +52,8 @@ func hot() []history.Event {
 	born := alert(on(history.Derive, 9, "worker", "records"))
 	born.Delivery, born.Parent, born.ParentFlow = 1, 0, "telemetry"
 	dead := alert(on(history.DeadLetter, 12, "mailer", "alerts"))
-	dead.Channel, dead.Reason, dead.Outcome, dead.Attempt = "stream/alerts.dead", "timeout", history.Ok, 3
+	dead.Channel, dead.Reason = "stream/alerts.dead", "timeout"
+	dead.Outcome, dead.Attempt = history.Ok, 3
 	found := on(history.Found, 100, "lake", "")
 	found.Value = 1
 	other := on(history.Produce, 2, "device", "")
@@ -113,7 +116,7 @@ func outline(js []history.Journey) (lines []string) {
 		}
 		lines = append(lines, line)
 		for _, h := range j.Hops {
-			line := strings.Join([]string{h.From.String(), h.To.String(), h.Node, h.Handler, h.Via}, " ") + ":"
+			line := fmt.Sprintf("%v %v %s %s %s:", h.From, h.To, h.Node, h.Handler, h.Via)
 			for _, e := range h.Events {
 				line += " " + e.Kind.String()
 			}
@@ -130,8 +133,8 @@ func TestTrace(t *testing.T) {
 		"100ms 100ms lake  : found",
 	}
 	child := []string{"9ms 9ms worker records : derive", "12ms 12ms mailer alerts : dead_letter"}
-	telemetry := append(append([]string{"telemetry-0 *"}, parent...), append([]string{"  alert-0"}, child...)...)
-	alert := append(append([]string{"telemetry-0"}, parent...), append([]string{"  alert-0 *"}, child...)...)
+	telemetry := slices.Concat([]string{"telemetry-0 *"}, parent, []string{"  alert-0"}, child)
+	alert := slices.Concat([]string{"telemetry-0"}, parent, []string{"  alert-0 *"}, child)
 	for name, test := range map[string]struct {
 		id    string
 		want  []string
@@ -142,11 +145,12 @@ func TestTrace(t *testing.T) {
 		"trace/derived message/with its parents": {"alert-0", alert, ""},
 		"trace/capitals/found":                   {"ABCDEF01000000000000000000000002", alert, ""},
 		"trace/prefix of several/refused": {"abcdef01", nil,
-			`trace message "abcdef01": several messages fit, telemetry-0 and telemetry-1 among them: ` +
-				`give more digits`},
+			`trace message "abcdef01": several messages fit, telemetry-0 and telemetry-1 ` +
+				`among them: give more digits`},
 		"trace/unknown number/refused": {"telemetry-9", nil,
 			`trace message "telemetry-9": no such message`},
-		"trace/unknown trace/refused": {"00000000", nil, `trace message "00000000": no such message`},
+		"trace/unknown trace/refused": {"00000000", nil,
+			`trace message "00000000": no such message`},
 		"trace/too short/refused": {"abcdef", nil, `trace message "abcdef": it is neither ` +
 			`"flow-number" nor at least 8 hex digits of a trace id: no such message`},
 	} {

@@ -45,7 +45,8 @@ type Hop struct {
 // Trace tells the way of one message, with those of the messages from which it derives before it
 // and of those derived from it behind it. The id is a message id, "telemetry-17", or a trace id in
 // hex, of which at least 8 digits must be given and as many as make it the only one; where several
-// messages share it, the earliest is meant. An error wraps ErrNoMessage when the history has no such message.
+// messages share it, the earliest is meant. An error wraps ErrNoMessage when the history has no
+// such message.
 func Trace(r *Reader, id string) ([]Journey, error) {
 	f := family{parents: map[ref]ref{}, children: map[ref][]ref{}}
 	asked, err := f.find(r, id)
@@ -73,6 +74,8 @@ type ref struct {
 	flow   string
 	number int64
 }
+
+func (r ref) id() string { return messageID(r.flow, r.number) }
 
 // family knows which message was born of which.
 type family struct {
@@ -114,7 +117,7 @@ func (f *family) find(r *Reader, id string) (ref, error) {
 		return ref{}, ErrNoMessage
 	case len(traced) > 1:
 		return ref{}, fmt.Errorf("several messages fit, %s and %s among them: give more digits",
-			messageID(traced[0].flow, traced[0].number), messageID(traced[1].flow, traced[1].number))
+			traced[0].id(), traced[1].id())
 	}
 	return traced[0].ref, nil
 }

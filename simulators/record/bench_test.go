@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"encoding/binary"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +17,8 @@ func event(i int) history.Event {
 	e.Flow, e.Message, e.Key, e.KeySeq = "telemetry", int64(i), "hw-017", int64(i)
 	e.Wire = "service_platform.container.worker1 -> data_core.data_api"
 	e.Outcome, e.Attempt, e.Delivery, e.Duration = history.Ok, 1, 1, 480_000+int64(i%1000)
-	e.Trace = [16]byte{1, 2, 3, 4, 12: byte(i >> 24), 13: byte(i >> 16), 14: byte(i >> 8), 15: byte(i)}
+	e.Trace = [16]byte{0: 1}
+	binary.BigEndian.PutUint64(e.Trace[8:], uint64(i))
 	return e
 }
 
