@@ -6,7 +6,6 @@ import (
 
 	"github.com/faultline-sim/faultline/assertions/history"
 	"github.com/faultline-sim/faultline/topology"
-	"github.com/faultline-sim/faultline/topology/policy"
 )
 
 // Bulkhead judges that no more run at once than declared.
@@ -21,12 +20,15 @@ import (
 // It cannot see how many waited, only the refusals. Overlaps count at the ends of runs, where the
 // count of a set of spans has its peaks. Cost: one counter for each run that ended within the last
 // run's span. Source: Nygard, Release It!, Bulkheads.
-func Bulkhead(node, handler, step string, b policy.Bulkhead) Check {
+func Bulkhead(node, handler, step string) Check {
 	return Check{Name: named("bulkhead", place(node, handler, step)), Property: "bulkhead",
 		New: func(l *Ledger, c Context) Checker {
-			return &bulkhead{ledger: l, node: node, handler: handler, step: step,
-				limit: max(1, b.Concurrent), recent: map[int32]*overlap{},
-				batch: isBatch(c.Topology, node, handler)}
+			b := &bulkhead{ledger: l, node: node, handler: handler, step: step, limit: 1,
+				recent: map[int32]*overlap{}, batch: isBatch(c.Topology, node, handler)}
+			if d := policySet(c.Topology, node, handler, step).Bulkhead; d != nil {
+				b.limit = max(1, d.Concurrent)
+			}
+			return b
 		}}
 }
 

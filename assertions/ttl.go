@@ -20,11 +20,15 @@ import (
 //
 // It cannot see what a broker drops by itself. Cost: one look at the message's row an event.
 // Source: AMQP 0-9-1 per-message TTL as RabbitMQ documents it.
-func TTL(node, handler string, ttl time.Duration) Check {
+func TTL(node, handler string) Check {
 	name := node + "." + handler
 	return Check{Name: named("ttl", name), Property: "ttl",
-		New: func(l *Ledger, _ Context) Checker {
-			return &ttlChecker{ledger: l, node: node, handler: handler, ttl: int64(ttl)}
+		New: func(l *Ledger, c Context) Checker {
+			k := &ttlChecker{ledger: l, node: node, handler: handler}
+			if n := c.Topology.Node(node); n != nil && n.Handler(handler) != nil {
+				k.ttl = int64(TTLOf(c.Topology, n.Handler(handler)))
+			}
+			return k
 		}}
 }
 

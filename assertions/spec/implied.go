@@ -1,0 +1,71 @@
+package spec
+
+import (
+	"github.com/faultline-sim/faultline/assertions"
+	"github.com/faultline-sim/faultline/topology"
+)
+
+// Implied are the assertions that a topology makes without a word: for each flow under load
+// delivery, trace and (where it has a key) order; load, steady and conservation; and every policy
+// that is declared: retry, dead_letter, breaker, bulkhead, ttl. A policy that the run never comes
+// near gets no verdict.
+func Implied(t *topology.Topology, loaded []string) []Assertion {
+	names := Of(t, nil, loaded)
+	all := []assertions.Check{assertions.Steady(), assertions.Load()}
+	for _, flow := range names.Loaded() {
+		all = append(all, assertions.Delivery(flow))
+		f := t.Flow(flow)
+		if f.Key != "" && len(f.Sinks) > 0 {
+			all = append(all, assertions.Order(flow))
+		}
+		if len(f.Sinks) > 0 {
+			all = append(all, assertions.Trace(flow))
+		}
+	}
+	all = append(all, assertions.Conservation())
+	for _, ref := range names.DeadLetters() {
+		all = append(all, deadLetterWord().checks(args{channel: ref, count: -1}, names)...)
+	}
+	for _, n := range t.Nodes {
+		for _, h := range n.Handlers {
+			all = append(all, handlerChecks(t, args{node: n.Name, handler: h.Name}, h, names)...)
+		}
+	}
+	out := make([]Assertion, len(all))
+	for i, c := range all {
+		c.Implied = true
+		out[i] = Assertion{Check: c}
+	}
+	return out
+}
+
+// handlerChecks are the policies that a handler and its steps declare.
+func handlerChecks(t *topology.Topology, a args, h *topology.Handler, names Names) []assertions.Check {
+	var all []assertions.Check
+	retries := h.Policy.Retry != nil
+	for s := range h.Steps() {
+		retries = retries || s.Policy.Retry != nil
+	}
+	if retries {
+		all = append(all, retryWord().checks(a, names)...)
+	}
+	if assertions.TTLOf(t, h) > 0 {
+		all = append(all, ttlWord().checks(a, names)...)
+	}
+	if h.Policy.Breaker != nil {
+		all = append(all, breakerWord().checks(a, names)...)
+	}
+	if h.Policy.Bulkhead != nil {
+		all = append(all, bulkheadWord().checks(a, names)...)
+	}
+	for s := range h.Steps() {
+		a.step = s.Name
+		if s.Policy.Breaker != nil {
+			all = append(all, breakerWord().checks(a, names)...)
+		}
+		if s.Policy.Bulkhead != nil {
+			all = append(all, bulkheadWord().checks(a, names)...)
+		}
+	}
+	return all
+}

@@ -1,0 +1,178 @@
+package spec
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/faultline-sim/faultline/assertions"
+	"github.com/faultline-sim/faultline/topology/diag"
+	"github.com/faultline-sim/faultline/topology/yamlpos"
+)
+
+// args are the fields of one assertion as read; which of them a word has is in its table entry.
+type args struct {
+	name                string
+	flow                string
+	node, handler, step string
+	channel             string
+	fault               string
+	blastRadius         []string
+	blastRadiusGiven    bool
+	within, hold        time.Duration
+	bucket, grace       time.Duration
+	tolerance           time.Duration
+	share               float64
+	amplification       float64
+	slower              float64
+	count, atLeast      int
+	opens               bool
+}
+
+// reader reads the fields of one assertion.
+type reader struct {
+	names  Names
+	key    yamlpos.Value
+	word   word
+	given  map[string]yamlpos.Value
+	args   args
+	failed bool
+}
+
+// oneOf reads a text that must be among the names of a kind.
+func (r *reader) oneOf(v yamlpos.Value, what string, accepted []string) string {
+	s := v.String()
+	if s == "" {
+		r.failed = true
+		return ""
+	}
+	if !slices.Contains(accepted, s) {
+		v.Errorf("unknown-"+strings.ReplaceAll(what, " ", "-"), "%s %q is not in the scenario, %s",
+			what, s, diag.Expected(s, accepted))
+		r.failed = true
+		return ""
+	}
+	return s
+}
+
+func (r *reader) flow(v yamlpos.Value) { r.args.flow = r.oneOf(v, "flow", r.names.Flows()) }
+
+// fault reads the name of a fault that the timeline injects.
+func (r *reader) fault(v yamlpos.Value) {
+	s := v.String()
+	if s != "" && slices.Contains(r.names.Faults(), s) {
+		r.args.fault = s
+		return
+	}
+	r.failed = true
+	if s != "" {
+		v.Errorf("unknown-fault", "fault %q is never injected by the timeline, %s", s,
+			diag.Expected(s, r.names.Faults()))
+	}
+}
+
+func (r *reader) blastRadius(v yamlpos.Value) {
+	r.args.blastRadiusGiven = true
+	if v.IsScalar() {
+		r.args.blastRadius = append(r.args.blastRadius, r.oneOf(v, "flow", r.names.Flows()))
+		return
+	}
+	for _, item := range v.Items() {
+		r.args.blastRadius = append(r.args.blastRadius, r.oneOf(item, "flow", r.names.Flows()))
+	}
+}
+
+// handler reads "node.handler", the node by any unique suffix, and "node.handler/step".
+func (r *reader) handler(v yamlpos.Value) {
+	s := v.String()
+	if s == "" {
+		r.failed = true
+		return
+	}
+	path, step, hasStep := strings.Cut(s, "/")
+	dot := strings.LastIndex(path, ".")
+	if dot < 0 {
+		r.wrongHandler(v, s, "a handler is written node.handler")
+		return
+	}
+	node, err := r.names.Node(path[:dot])
+	if err != nil {
+		r.wrongHandler(v, s, err.Error())
+		return
+	}
+	r.args.node, r.args.handler, r.args.step = node, path[dot+1:], step
+	if handlers := r.names.Handlers(node); !slices.Contains(handlers, r.args.handler) {
+		r.wrongHandler(v, s, "node "+node+" has no handler "+quoted(r.args.handler)+", "+
+			diag.Expected(r.args.handler, handlers))
+		return
+	}
+	if steps := r.names.Steps(node, r.args.handler); hasStep && !slices.Contains(steps, step) {
+		r.wrongHandler(v, s, "handler "+path+" has no step "+quoted(step)+", "+diag.Expected(step, steps))
+	}
+}
+
+func quoted(s string) string { return "\"" + s + "\"" }
+
+func (r *reader) wrongHandler(v yamlpos.Value, text, why string) {
+	v.Errorf("unknown-handler", "%q is no handler: %s", text, why)
+	r.failed = true
+}
+
+// channel reads a dead-letter channel, its node by any unique suffix.
+func (r *reader) channel(v yamlpos.Value) {
+	s := v.String()
+	if s == "" {
+		r.failed = true
+		return
+	}
+	node, name, _ := strings.Cut(s, "/")
+	full := s
+	if n, err := r.names.Node(node); err == nil {
+		full = n + "/" + name
+	}
+	if slices.Contains(r.names.DeadLetters(), full) {
+		r.args.channel = full
+		return
+	}
+	var accepted []string
+	for _, ref := range r.names.DeadLetters() {
+		accepted = append(accepted, shortRef(ref, r.names))
+	}
+	v.Errorf("unknown-channel", "%q is no dead-letter channel, %s", s, diag.Expected(s, accepted))
+	r.failed = true
+}
+
+// shortRef is a channel reference with its node's short name.
+func shortRef(ref string, names Names) string {
+	node, name, _ := strings.Cut(ref, "/")
+	return names.Short(node) + "/" + name
+}
+
+// assertions makes the checks that the fields ask for: several where a flow or handler is left out.
+func (r *reader) assertions() []Assertion {
+	var all []Assertion
+	for _, c := range r.word.checks(r.args, r.names) {
+		if r.args.name != "" {
+			c.Name = r.args.name
+		}
+		all = append(all, Assertion{Check: c, Position: r.key.Position(), Fault: r.args.fault,
+			Recover: r.recover(), key: r.key})
+	}
+	return all
+}
+
+// recover is the load that a recovery needs after the heal.
+func (r *reader) recover() time.Duration {
+	if r.word.name != "recovery" {
+		return 0
+	}
+	p := recoveryParams(r.args)
+	within, hold := p.Within, p.Hold
+	if within == 0 {
+		within = assertions.DefaultWithin
+	}
+	if hold == 0 {
+		hold = assertions.DefaultHold
+	}
+	return within + hold
+}
