@@ -48,12 +48,13 @@ func await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
+	late := time.After(30 * time.Second)
 	for !holds() {
 		select {
 		case <-tick.C:
 		case <-t.Context().Done():
 			t.Fatalf("%s: test ended first", what)
-		case <-time.After(30 * time.Second):
+		case <-late:
 			t.Fatalf("%s: not within 30 s", what)
 		}
 	}
