@@ -39,6 +39,20 @@ type link struct {
 // lose marks the link as lost.
 func (l *link) lose() { l.once.Do(func() { close(l.lost) }) }
 
+// watchedConn tells its link of the first read that fails; paho keeps some failures to itself.
+type watchedConn struct {
+	*dialed.Conn
+	link *link
+}
+
+func (c *watchedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil {
+		c.link.lose()
+	}
+	return n, err
+}
+
 func (l *link) isLost() bool {
 	select {
 	case <-l.lost:
@@ -136,7 +150,7 @@ func (c *Client) open() (*link, error) {
 		}
 		l.conn = dialled
 		watched = context.AfterFunc(ctx, func() { dialled.Conn.Close() })
-		return dialled, nil
+		return &watchedConn{dialled, l}, nil
 	})
 	l.paho = paho.NewClient(options)
 	token := l.paho.Connect().(*paho.ConnectToken)
