@@ -78,19 +78,19 @@ func bounded(text string) string {
 	return text
 }
 
-// innermost is the line of an error in tree form that stands deepest, the first one of several.
+// innermost is the deepest of the reasons that an error lists as a tree ("- …" lines), the first of
+// several; an error without a list is its first line.
 func innermost(err error) string {
-	deepest, most := "", -1
-	for _, line := range strings.Split(err.Error(), "\n") {
+	first, rest, _ := strings.Cut(err.Error(), "\n")
+	deepest, most := first, -1
+	for _, line := range strings.Split(rest, "\n") {
 		bare := strings.TrimLeft(line, " ")
-		if depth := len(line) - len(bare); bare != "" && depth > most {
-			deepest, most = bare, depth
-		}
-		if strings.HasPrefix(bare, "- ") && most == 0 && !strings.HasPrefix(deepest, "- ") {
-			deepest = bare
+		reason, listed := strings.CutPrefix(bare, "- ")
+		if depth := len(line) - len(bare); listed && depth > most {
+			deepest, most = reason, depth
 		}
 	}
-	return bounded(strings.TrimPrefix(deepest, "- "))
+	return bounded(deepest)
 }
 
 // CheckSchema says what is wrong with the text of a JSON Schema. References to other documents are

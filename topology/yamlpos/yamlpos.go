@@ -105,6 +105,7 @@ func (d *document) syntax(err error) {
 type walker struct {
 	doc    *document
 	active []*yaml.Node // aliases' targets being expanded
+	alias  *yaml.Node   // the outermost alias being expanded, nil outside
 	nodes  int
 	failed bool
 }
@@ -116,6 +117,9 @@ func (w *walker) walk(n *yaml.Node, depth int) bool {
 	case w.failed:
 		return false
 	case w.nodes > maxNodes:
+		if w.alias != nil {
+			v.node = w.alias
+		}
 		return w.fail(v, "alias-bomb", "document grows past %d values when its aliases are expanded", maxNodes)
 	case depth > maxDepth:
 		return w.fail(v, "too-deep", "values are nested deeper than %d levels", maxDepth)
@@ -123,6 +127,10 @@ func (w *walker) walk(n *yaml.Node, depth int) bool {
 		return w.fail(v, "self-alias", "anchor %q contains itself", n.Anchor)
 	}
 	if n.Kind == yaml.AliasNode {
+		if w.alias == nil {
+			w.alias = n
+			defer func() { w.alias = nil }()
+		}
 		return w.walk(n.Alias, depth+1)
 	}
 	w.active = append(w.active, n)
