@@ -151,7 +151,7 @@ func TestMessagesComeBackAsTheyWere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
+			if diff := cmp.Diff(want, got, cmp.Comparer(bytes.Equal)); diff != "" {
 				t.Errorf("message %q changed (-put +got):\n%s", want.ID(), diff)
 			}
 		}
@@ -205,17 +205,17 @@ func TestAuditReadsEveryRow(t *testing.T) {
 }
 
 func TestWritersAtOnceDoNotDisturbEachOther(t *testing.T) {
-	const writers, each1, shared = 16, 40, 5
+	const writers, apiece, shared = 16, 40, 5
 	each(t, func(t *testing.T, b bed) {
 		errs := make([]error, writers)
 		var group sync.WaitGroup
 		want := map[string]int{}
 		for w := range writers {
-			for i := range each1 {
+			for i := range apiece {
 				want[numbered(int64(1000*w*min(1, i/shared)+i)).ID()] = 1
 			}
 			group.Go(func() {
-				for i := range each1 { // the first few ids are every writer's
+				for i := range apiece { // the first few ids are every writer's
 					m := numbered(int64(1000*w*min(1, i/shared) + i))
 					if err := b.store.Put(t.Context(), table, one(m)); err != nil {
 						errs[w] = err

@@ -20,10 +20,15 @@ type inference struct {
 	tokens []token
 	tables []string
 	params map[int]uint32 // by number, from 1
+	// literals are quoted values that SQLite writes otherwise, by the index of their token.
+	literals map[int]string
 }
 
+// infer begins with the tables that a statement names.
 func infer(s schema, tokens []token) *inference {
-	in := &inference{schema: s, tokens: tokens, params: map[int]uint32{}}
+	in := &inference{
+		schema: s, tokens: tokens, params: map[int]uint32{}, literals: map[int]string{},
+	}
 	for i, t := range tokens {
 		if i > 0 && isName(t) && followsTable(tokens[i-1]) {
 			in.tables = append(in.tables, in.tableAt(i))
@@ -31,8 +36,8 @@ func infer(s schema, tokens []token) *inference {
 	}
 	in.fromInsert()
 	for i, t := range tokens {
-		if t.kind == param {
-			in.set(t, in.fromContext(i))
+		if t.kind == param || t.kind == text {
+			in.valueAt(i, in.fromContext(i))
 		}
 	}
 	return in
@@ -70,14 +75,43 @@ func (in *inference) fromInsert() {
 		at++
 	}
 	for at++; at < len(in.tokens) && in.tokens[at].is("("); at++ {
-		end := closing(in.tokens, at)
-		for i, item := range items(in.tokens[at+1 : min(end, len(in.tokens))]) {
-			if len(item) == 1 && item[0].kind == param && i < len(columns) {
-				in.set(item[0], in.schema.column(in.tables[0], columns[i]).oid)
-			}
-		}
+		end := min(closing(in.tokens, at), len(in.tokens)-1)
+		in.fromRow(at, end, columns)
 		if at = end + 1; at >= len(in.tokens) || !in.tokens[at].is(",") {
 			return
+		}
+	}
+}
+
+// fromRow is for the values between two parentheses. A value of several tokens is an expression,
+// of which nothing is known.
+func (in *inference) fromRow(open, end int, columns []string) {
+	depth, column := 0, 0
+	for i := open + 1; i < end; i++ {
+		t, alone := in.tokens[i], in.tokens[i-1].is(",") || i-1 == open
+		alone = alone && (in.tokens[i+1].is(",") || i+1 == end)
+		switch {
+		case t.is("("):
+			depth++
+		case t.is(")"):
+			depth--
+		case depth > 0:
+		case t.is(","):
+			column++
+		case alone && column < len(columns):
+			in.valueAt(i, in.schema.column(in.tables[0], columns[column]).oid)
+		}
+	}
+}
+
+// valueAt notes the type of a parameter or quoted value.
+func (in *inference) valueAt(i int, oid uint32) {
+	switch t := in.tokens[i]; t.kind {
+	case param:
+		in.set(t, oid)
+	case text:
+		if other, ok := literal(t, oid); ok {
+			in.literals[i] = other
 		}
 	}
 }
@@ -233,8 +267,8 @@ func (in *inference) call(function string, args []token) uint32 {
 	return pgtype.TextOID
 }
 
-// selected are the items behind SELECT or RETURNING, nil when there is no such list.
-func (in *inference) selected() [][]token {
+// listed are the items behind SELECT or RETURNING, nil when there is no such list.
+func (in *inference) listed(behind string) [][]token {
 	begin := -1
 	depth := 0
 	for i, t := range in.tokens {
@@ -244,7 +278,7 @@ func (in *inference) selected() [][]token {
 		case t.is(")"):
 			depth--
 		case depth > 0:
-		case begin < 0 && (t.is("select") || t.is("returning")):
+		case begin < 0 && t.is(behind):
 			begin = i + 1
 			if i+1 < len(in.tokens) && in.tokens[i+1].is("distinct") {
 				begin++

@@ -92,6 +92,7 @@ func (e *Engine) options(r *running) []wire.OptionFn {
 	options := []wire.OptionFn{
 		wire.Logger(slog.New(slog.DiscardHandler)),
 		wire.MessageBufferSize(MaxMessage),
+		wire.GlobalParameters(wire.Parameters{"standard_conforming_strings": "on", "TimeZone": "UTC"}),
 		wire.SessionMiddleware(func(ctx context.Context) (context.Context, error) {
 			return context.WithValue(ctx, sessionKey{}, &session{engine: e, db: r.db, life: r.life}), nil
 		}),

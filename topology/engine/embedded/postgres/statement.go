@@ -56,13 +56,13 @@ func compile(v view, tokens []token, given []uint32) (*statement, error) {
 	in := infer(v, tokens)
 	st.params = parameters(tokens, in, given)
 	var err error
-	if st.sql, err = translate(tokens); err != nil {
+	if st.sql, err = translate(tokens, in.literals); err != nil {
 		return nil, err
 	}
 	st.reads = st.verb == "SELECT" || st.verb == "VALUES" || st.verb == "WITH" && !writes(tokens)
 	if st.reads {
-		st.columns, err = v.describe(st.sql, in)
-	} else if list := in.selected(); list != nil && has(tokens, "returning") {
+		st.columns, err = v.describe(st, in)
+	} else if list := in.listed("returning"); list != nil {
 		st.columns, err = v.describeReturning(in, list)
 	}
 	if err != nil {
@@ -110,12 +110,12 @@ func parameters(tokens []token, in *inference, given []uint32) []uint32 {
 }
 
 // describe is what a query's rows look like.
-func (v view) describe(query string, in *inference) (wire.Columns, error) {
-	names, declared, err := v.resultColumns(query, len(in.params))
+func (v view) describe(st *statement, in *inference) (wire.Columns, error) {
+	names, declared, err := v.resultColumns(st.sql, len(st.params))
 	if err != nil {
 		return nil, err
 	}
-	list := in.selected()
+	list := in.listed("select")
 	columns := make(wire.Columns, len(names))
 	for i, name := range names {
 		oid := typeDeclared(declared[i]).oid

@@ -4,12 +4,16 @@ import (
 	"strings"
 )
 
-// translate is a statement in SQLite's words. Tokens are not changed.
-func translate(tokens []token) (string, error) {
+// translate is a statement in SQLite's words; literals are its quoted values that SQLite writes
+// otherwise, by index. Tokens are not changed.
+func translate(tokens []token, literals map[int]string) (string, error) {
 	out := make([]token, 0, len(tokens))
 	for i := 0; i < len(tokens); i++ {
 		t := tokens[i]
+		other, ok := literals[i]
 		switch {
+		case ok:
+			out = append(out, token{text, other})
 		case t.kind == param:
 			out = append(out, token{param, "?" + t.text[1:]})
 		case t.is("::"):

@@ -145,13 +145,24 @@ func toPostgres(v any, oid uint32) (any, error) {
 			return parseTime(s)
 		}
 	case pgtype.ByteaOID:
-		if s, ok := v.(string); ok {
-			return []byte(s), nil
-		}
+		return toBytes(v), nil
 	case pgtype.TextOID, pgtype.JSONOID, pgtype.JSONBOID, pgtype.UUIDOID, 0:
 		return toText(v), nil
 	}
 	return v, nil
+}
+
+// toBytes keeps empty apart from NULL: SQLite's driver gives an empty blob as a nil slice.
+func toBytes(v any) any {
+	switch v := v.(type) {
+	case []byte:
+		if v == nil {
+			return []byte{}
+		}
+	case string:
+		return []byte(v)
+	}
+	return v
 }
 
 func toText(v any) any {
@@ -164,8 +175,29 @@ func toText(v any) any {
 	return fmt.Sprint(v)
 }
 
+// literal is the text of a quoted value in a place of a type that SQLite keeps otherwise than
+// PostgreSQL writes it, false where both write the same.
+func literal(t token, oid uint32) (string, bool) {
+	value := strings.ReplaceAll(t.text[1:len(t.text)-1], "''", "'")
+	switch oid {
+	case pgtype.ByteaOID:
+		if digits, ok := strings.CutPrefix(value, `\x`); ok {
+			return "x'" + digits + "'", true // SQLite refuses what is not hexadecimal
+		}
+		return "CAST(" + t.text + " AS BLOB)", true
+	case pgtype.TimestamptzOID, pgtype.TimestampOID:
+		if when, err := parseTime(value); err == nil {
+			return "'" + when.UTC().Format(timeLayout) + "'", true
+		}
+	}
+	return "", false
+}
+
 func parseTime(s string) (time.Time, error) {
-	for _, layout := range [...]string{timeLayout, time.RFC3339Nano, time.DateTime, time.DateOnly} {
+	for _, layout := range [...]string{
+		timeLayout, "2006-01-02 15:04:05.999999999Z07:00", time.RFC3339Nano, time.DateTime,
+		time.DateOnly,
+	} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t, nil
 		}

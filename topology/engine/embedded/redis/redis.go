@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
@@ -21,10 +23,13 @@ import (
 
 // Engine is one Redis server. It implements engine.Engine.
 type Engine struct {
-	cfg    engine.Config
-	data   *miniredis.Miniredis
-	gate   *gate.Gate    // nil while stopped
-	served chan struct{} // closed when no connection is accepted any more
+	cfg  engine.Config
+	data *miniredis.Miniredis
+	aged time.Time // up to when keys have been expired
+
+	gate  *gate.Gate         // nil while stopped
+	quit  context.CancelFunc // ends the goroutines
+	ended sync.WaitGroup     // accepting, expiring
 }
 
 // New prepares an engine; nothing listens before Start.
@@ -32,14 +37,7 @@ func New(cfg engine.Config) (engine.Engine, error) {
 	if cfg.Authenticate != nil {
 		return nil, fmt.Errorf("make redis engine %q: it cannot check passwords", cfg.Node.Name)
 	}
-	return &Engine{cfg: cfg, data: empty()}, nil
-}
-
-// empty is a server without keys whose keys expire by the clock.
-func empty() *miniredis.Miniredis {
-	m := miniredis.NewMiniRedis()
-	m.ClockTTL(true)
-	return m
+	return &Engine{cfg: cfg, data: miniredis.NewMiniRedis(), aged: time.Now()}, nil
 }
 
 // Start listens and returns when a PING is answered.
@@ -55,8 +53,12 @@ func (e *Engine) Start(ctx context.Context) error {
 		l.Close()
 		return fmt.Errorf("start redis: %w", err)
 	}
-	e.gate, e.served = gate.New(l), make(chan struct{})
-	go serve(e.gate, e.data, e.served)
+	e.gate = gate.New(l)
+	life, quit := context.WithCancel(context.Background())
+	e.quit = quit
+	e.age()
+	e.ended.Go(func() { serve(e.gate, e.data) })
+	e.ended.Go(func() { e.expire(life) })
 	if err := probe(ctx, e.gate); err != nil {
 		return errors.Join(fmt.Errorf("probe redis at %s: %w", l.Addr(), err), e.Kill(ctx))
 	}
@@ -74,8 +76,7 @@ func (e *Engine) revive() error {
 	return c.Close()
 }
 
-func serve(g *gate.Gate, data *miniredis.Miniredis, served chan<- struct{}) {
-	defer close(served)
+func serve(g *gate.Gate, data *miniredis.Miniredis) {
 	server := data.Server()
 	for {
 		c, err := g.Accept()
@@ -84,6 +85,34 @@ func serve(g *gate.Gate, data *miniredis.Miniredis, served chan<- struct{}) {
 		}
 		server.ServeConn(c)
 	}
+}
+
+// expireEach is how often keys are aged, at least: an expiry may be seen that much late. Aging
+// walks all keys, so it is done less often when it takes long.
+const expireEach = 20 * time.Millisecond
+
+// expire ages keys by the clock until life ends. Miniredis ages them only when it is told to; its
+// own way to follow the clock walks all keys at each command.
+func (e *Engine) expire(life context.Context) {
+	pause := time.NewTimer(expireEach)
+	defer pause.Stop()
+	for {
+		select {
+		case <-life.Done():
+			return
+		case <-pause.C:
+			pause.Reset(max(expireEach, 50*e.age()))
+		}
+	}
+}
+
+// age takes the time since it was last called off what keys have left to live, and says how long
+// it worked.
+func (e *Engine) age() time.Duration {
+	now := time.Now()
+	e.data.FastForward(now.Sub(e.aged))
+	e.aged = now
+	return time.Since(now)
 }
 
 func probe(ctx context.Context, g *gate.Gate) error {
@@ -114,7 +143,8 @@ func (e *Engine) end(abrupt bool) error {
 		return nil
 	}
 	e.gate.Close()
-	<-e.served
+	e.quit()
+	e.ended.Wait()
 	if abrupt {
 		e.gate.Drop(true)
 	}
@@ -129,7 +159,7 @@ func (e *Engine) Wipe(context.Context) error {
 	if e.gate != nil {
 		return errors.New("wipe redis: it runs")
 	}
-	e.data = empty()
+	e.data = miniredis.NewMiniRedis()
 	return nil
 }
 
@@ -148,6 +178,6 @@ func (e *Engine) Info() engine.Info {
 // Close stops the engine and forgets all keys.
 func (e *Engine) Close() error {
 	err := e.Kill(context.Background())
-	e.data = empty()
+	e.data = miniredis.NewMiniRedis()
 	return err
 }
