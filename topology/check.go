@@ -48,8 +48,8 @@ func (d *decoder) checkNode(n *Node) {
 	}
 	issuer = d.t.Node(n.Authenticates)
 	if issuer != nil && !issuer.issues() {
-		d.report(n, "no-issuer", "%q asks for tokens of %s, where no http handler has a step issue: token",
-			n.Name, issuer.Name)
+		d.report(n, "no-issuer",
+			"%q asks for tokens of %s, where no http handler has a step issue: token", n.Name, issuer.Name)
 	}
 }
 

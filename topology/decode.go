@@ -15,7 +15,7 @@ import (
 type decoder struct {
 	t       *Topology
 	root    yamlpos.Value
-	at      map[any]yamlpos.Value     // where a *Node, *Handler, *Step, *Flow, *Channel or *Send stands
+	at      map[any]yamlpos.Value     // where a *Node, *Handler, *Step … stands
 	lines   map[*Flow][]yamlpos.Value // what each line of a path stands in
 	broken  map[*Flow]bool            // flows with a mistake in their path
 	bodies  map[any]yamlpos.Value     // what is said about a *Node

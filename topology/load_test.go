@@ -71,7 +71,10 @@ func TestLoadDrawing(t *testing.T) {
 		Links: []Link{{From: "home.app", To: "extra.box", Line: 1}},
 	}
 	var asked string
-	draw := func(file string) (Drawing, diag.List, error) { asked = file; return drawn, diag.List{}, nil }
+	draw := func(file string) (Drawing, diag.List, error) {
+		asked = file
+		return drawn, diag.List{}, nil
+	}
 	topo, diags := Parse("some/where/t.yaml", []byte(src), Options{Draw: draw})
 	if !diags.Empty() {
 		t.Fatal(diags.String())
@@ -97,7 +100,10 @@ func TestPolicies(t *testing.T) {
 	const head = small + `policies:
   careful:
     timeout: 300ms
-    retry: {attempts: 4, backoff: {initial: 50ms, factor: 2, max: 1s, jitter: 20%}, permanent: [4xx]}
+    retry:
+      attempts: 4
+      backoff: {initial: 50ms, factor: 2, max: 1s, jitter: 20%}
+      permanent: [4xx]
     breaker: {failures: 5, within: 10s, open: 2s}
 flows:
   orders: {path: home.app -> gateway -> stream/orders -> worker -> lake}
@@ -132,7 +138,8 @@ channels:
 		{"dead_letter/of the channel/inherited", "", "table: records",
 			policy.Set{DeadLetter: &stream}, policy.Set{}},
 		{"dead_letter/of its own/kept", "dead_letter: {attempts: 7}, ", "table: records",
-			policy.Set{DeadLetter: &policy.DeadLetter{Attempts: 7, Channel: "stream/orders.dead"}}, policy.Set{}},
+			policy.Set{DeadLetter: &policy.DeadLetter{Attempts: 7, Channel: "stream/orders.dead"}},
+			policy.Set{}},
 		{"dead_letter/none/not inherited", "dead_letter: none, ", "table: records",
 			policy.Set{}, policy.Set{}},
 	}

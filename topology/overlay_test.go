@@ -45,13 +45,15 @@ func TestOverlayChanges(t *testing.T) {
 			asBuilt, func(t *Topology) { call(t).Policy.Timeout, call(t).Policy.Breaker = 0, nil }},
 		{"overlay/step by number/merged", `worker1.handlers.records.do.1.retry: none`,
 			asBuilt, func(t *Topology) { call(t).Policy.Retry = nil }},
-		{"overlay/deep dotted key/merged", `worker1.handlers.records.do.call data_api.retry.permanent: none`,
+		{"overlay/deep dotted key/merged",
+			`worker1.handlers.records.do.call data_api.retry.permanent: none`,
 			asBuilt, func(t *Topology) { call(t).Policy.Retry.Permanent = nil }},
 		{"overlay/work step/its own fields", `worker1.handlers.records.do.work: {p99: 1s}`,
 			asBuilt, func(t *Topology) { records(t).Do[0].P99 = time.Second }},
 		{"overlay/dropped/as built", "worker1.handlers.records: {dead_letter: dropped}",
 			asBuilt, func(t *Topology) { records(t).Policy.DeadLetter.Dropped = true }},
-		{"overlay/session/merged", "device.hw: {session: {clean: true, reconnect: none, connect_rate: none}}",
+		{"overlay/session/merged",
+			"device.hw: {session: {clean: true, reconnect: none, connect_rate: none}}",
 			asBuilt, func(t *Topology) {
 				s := &t.Node("device.hw").Session
 				s.Clean, s.Reconnect, s.ConnectRate = true, policy.Backoff{}, 0
@@ -70,7 +72,8 @@ func TestOverlayChanges(t *testing.T) {
 			OverlayOptions{}, func(t *Topology) { t.Node(worker1).Replicas = 4 }},
 		{"overlay/flows section/one field changes", "flows.telemetry.sinks.datalake.p99: 2s",
 			OverlayOptions{}, func(t *Topology) { t.Flow("telemetry").Sinks[0].P99 = 2 * time.Second }},
-		{"overlay/channel/handlers that inherit follow", "channels: {stream/events: {dead_letter: {attempts: 9}}}",
+		{"overlay/channel/handlers that inherit follow",
+			"channels: {stream/events: {dead_letter: {attempts: 9}}}",
 			OverlayOptions{}, func(t *Topology) {
 				t.Channel("service_platform.core.messaging.stream/events").DeadLetter.Attempts = 9
 				records(t).Policy.DeadLetter.Attempts = 9

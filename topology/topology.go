@@ -123,9 +123,11 @@ const (
 
 // Step is one line under do. Only the fields of its Kind are set.
 type Step struct {
-	Name    string // unique in its handler; "<kind> <target>" unless declared
-	Kind    StepKind
-	Target  string        // call: node; publish, request: channel reference; store, lookup: node; authenticate: the issuing node
+	Name string // unique in its handler; "<kind> <target>" unless declared
+	Kind StepKind
+	// Target is a node (call, store, lookup; authenticate: the issuing one) or a channel reference
+	// (publish, request).
+	Target  string
 	Method  string        // call: HTTP method
 	Path    string        // call: HTTP path; store, lookup: table or prefix
 	Append  bool          // store: a new row each time, rather than once by message id
@@ -135,11 +137,12 @@ type Step struct {
 	Cond    string        // when: expr over data, flow, subject, key
 	Else    string        // when: "filter" records a message as rightly dropped when Cond is false
 	Schema  string        // validate: JSON Schema text
-	Derive  string        // publish, call: the flow of the new message born here; "" passes the same message on
-	Subject string        // derive: expr for the new message's subject
-	Key     string        // derive: expr for the new message's key
-	Status  int           // reply: HTTP status
-	Flows   []string      // the step is for messages of these flows only; empty is all
+	// Derive (publish, call) is the flow of the new message born here; "" passes the same one on.
+	Derive  string
+	Subject string   // derive: expr for the new message's subject
+	Key     string   // derive: expr for the new message's key
+	Status  int      // reply: HTTP status
+	Flows   []string // the step is for messages of these flows only; empty is all
 	Policy  policy.Set
 	Do      []*Step // when
 }

@@ -23,9 +23,11 @@ type Set struct {
 
 // Retry bounds how often and when a failed operation is tried again.
 type Retry struct {
-	Attempts  int      // tries in all, the first one counted; at least 1
-	Backoff   Backoff  // the pause between one failure's end and the next start
-	Permanent []string // reasons never tried again: "4xx", "5xx", "429", "schema", "auth", or a reason's own word
+	Attempts int     // tries in all, the first one counted; at least 1
+	Backoff  Backoff // the pause between one failure's end and the next start
+	// Permanent are reasons never tried again: "4xx", "5xx", "429", "schema", "auth", or a reason's
+	// own word.
+	Permanent []string
 }
 
 // Backoff is an exponential pause: the n-th pause (n from 1) is Initial × Factor^(n-1), at most
@@ -69,7 +71,9 @@ type Breaker struct {
 	Failures int
 	Within   time.Duration
 	Open     time.Duration
-	WhenOpen string // "fail" (default): refuse at once; "pause": hold the delivery until the breaker lets a trial through
+	// WhenOpen is "fail" (default): refuse at once, or "pause": hold the delivery until the breaker
+	// lets a trial through.
+	WhenOpen string
 }
 
 // Bulkhead bounds how many operations run at once, and how many may wait.

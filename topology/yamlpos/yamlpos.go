@@ -120,7 +120,8 @@ func (w *walker) walk(n *yaml.Node, depth int) bool {
 		if w.alias != nil {
 			v.node = w.alias
 		}
-		return w.fail(v, "alias-bomb", "document grows past %d values when its aliases are expanded", maxNodes)
+		return w.fail(v, "alias-bomb",
+			"document grows past %d values when its aliases are expanded", maxNodes)
 	case depth > maxDepth:
 		return w.fail(v, "too-deep", "values are nested deeper than %d levels", maxDepth)
 	case slices.Contains(w.active, n):
@@ -232,7 +233,9 @@ func (v Value) shape() string {
 	}
 }
 
-func (v Value) wrong(want string) { v.Errorf("wrong-type", "expected %s, found %s", want, v.shape()) }
+func (v Value) wrong(want string) {
+	v.Errorf("wrong-type", "expected %s, found %s", want, v.shape())
+}
 
 // Entries is a mapping's keys and values in the file's order; any other shape is reported.
 func (v Value) Entries() []Entry {

@@ -89,7 +89,8 @@ func TestScalars(t *testing.T) {
 		{"duration/bare number/refused", "30", duration, time.Duration(0),
 			`"30" is not a duration, write a number with ns, us, ms, s, m or h; ` +
 				`did you mean "30ms" or "30s" [wrong-unit]`},
-		{"duration/negative/refused", "-3s", duration, time.Duration(0), `"-3s" is negative [out-of-range]`},
+		{"duration/negative/refused", "-3s", duration, time.Duration(0),
+			`"-3s" is negative [out-of-range]`},
 		{"share/percent/read", "99.9%", share, 0.9990000000000001, ""},
 		{"share/number/read", "0.25", share, 0.25, ""},
 		{"share/above all/refused", "101%", share, 0.0,
@@ -103,7 +104,8 @@ func TestScalars(t *testing.T) {
 		{"int/fraction/refused", "1.5", number, 0,
 			`expected a whole number, found "1.5" [wrong-type]`},
 		{"bool/true/read", "true", truth, true, ""},
-		{"bool/quoted/refused", `"true"`, truth, false, `expected true or false, found "true" [wrong-type]`},
+		{"bool/quoted/refused", `"true"`, truth, false,
+			`expected true or false, found "true" [wrong-type]`},
 		{"text/list/refused", "[a]", word, "", "expected a text, found a list [wrong-type]"},
 		{"text/nothing/refused", "", word, "", "expected a text, found empty [wrong-type]"},
 		{"any/nested/as JSON", `{a: [1, "1", true, null]}`, Value.Any,
@@ -154,7 +156,8 @@ func TestUnderAndInside(t *testing.T) {
 	}
 	deep.Get("x").Fields(nil)
 	e.Value.Inside(len("first -> ")).Errorf("k", "here")
-	want := "f.yaml:1:1: unknown key \"y\", none is accepted here [unknown-key]\nf.yaml:1:15: here [k]\n"
+	want := "f.yaml:1:1: unknown key \"y\", none is accepted here [unknown-key]\n" +
+		"f.yaml:1:15: here [k]\n"
 	if diff := cmp.Diff(want, diags.String()); diff != "" {
 		t.Error(diff)
 	}
