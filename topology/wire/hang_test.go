@@ -1,0 +1,192 @@
+package wire_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/faultline-sim/faultline/topology/wire"
+)
+
+// serveFlood answers six bytes with the same, and "flood\n" with bytes until nobody takes any more,
+// which it tells.
+func serveFlood(t testing.TB, f wire.Fabric) (full <-chan bool) {
+	ln, err := f.Listen("b", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(chan bool, 10)
+	serve(t, ln, func(c net.Conn) {
+		said := make([]byte, 6)
+		for {
+			if _, err := io.ReadFull(c, said); err != nil {
+				return
+			}
+			if string(said) != "flood\n" {
+				c.Write(said)
+				continue
+			}
+			for err := error(nil); err == nil; {
+				c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+				_, err = c.Write(make([]byte, 1<<20))
+			}
+			c.SetWriteDeadline(time.Time{})
+			all <- true
+		}
+	})
+	return all
+}
+
+// A connection whose owner does not read keeps Toxiproxy from changing its proxy for good. The
+// proxy is then made anew on the same port, with the faults it should have.
+func TestProxyThatHangsIsMadeAnew(t *testing.T) {
+	f := newFabric(t, wire.Options{Marker: mark})
+	full := serveFlood(t, f)
+	d := f.Dialer(ab, 0)
+	within := func() context.Context {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		t.Cleanup(cancel)
+		return ctx
+	}
+	expectReset := func(c net.Conn) {
+		t.Helper()
+		if _, err := io.Copy(io.Discard, c); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("connection that kept the proxy hanging read %v", err)
+		}
+	}
+	before := addresses(t, d)
+	// The owner of this connection does not read what comes.
+	c := dial(t, d)
+	io.WriteString(c, "flood\n")
+	<-full
+	slow, err := f.Inject(within(), wire.Fault{
+		Wire: ab, Kind: wire.Latency, Latency: time.Millisecond, Replica: -1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expectReset(c)
+	fresh := dial(t, d)
+	if got := fresh.ask("hello"); got != "hello" {
+		t.Errorf("over the slow wire: %q", got)
+	}
+	io.WriteString(fresh, string(mark))
+	await(t, "the fault is on the new proxy", func() bool { return slow.Touched() > 0 })
+	c = dial(t, d)
+	io.WriteString(c, "flood\n")
+	<-full
+	if err := slow.Heal(within()); err != nil {
+		t.Fatal(err)
+	}
+	expectReset(c)
+	if got := dial(t, d).ask("hello"); got != "hello" {
+		t.Errorf("after the heal: %q", got)
+	}
+	if diff := cmp.Diff(before, addresses(t, d)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"a -> b"}, names(t, f)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func addresses(t testing.TB, d wire.Dialer) []string {
+	t.Helper()
+	addrs, err := d.(wire.Proxied).Addresses(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addrs
+}
+
+// While devices talk, give up and come back, and the far end goes away and returns, each fault is
+// put on and healed within its time: no proxy had to be made anew, which would drop connections.
+func TestFaultsUnderTraffic(t *testing.T) {
+	warned := new(warnings)
+	f := newFabric(t, wire.Options{Marker: mark, Log: slog.New(warned)})
+	ln := serveEcho(t, f, "b", 0)
+	ctx, stop := context.WithCancel(t.Context())
+	var answered atomic.Int64
+	var devices sync.WaitGroup
+	for n := range 20 {
+		d := f.Dialer(ab, n%2)
+		devices.Go(func() {
+			for ctx.Err() == nil {
+				talk(ctx, d, &answered)
+			}
+		})
+	}
+	flows := func(what string) {
+		from := answered.Load()
+		await(t, what, func() bool { return answered.Load() > from+100 })
+	}
+	for _, fault := range []wire.Fault{
+		{Kind: wire.Latency, Latency: 30 * time.Millisecond},
+		{Kind: wire.Bandwidth, BytesPerSecond: 20_000},
+		{Kind: wire.Slicer, Bytes: 7, Latency: time.Millisecond},
+		{Kind: wire.Timeout},
+		{Kind: wire.Timeout, Direction: wire.Replies},
+		{Kind: wire.Reset},
+		{Kind: wire.LimitData, Bytes: 200},
+		{Kind: wire.SlowClose, Latency: 20 * time.Millisecond},
+		{Kind: wire.Cut},
+	} {
+		flows("traffic before " + string(fault.Kind))
+		fault.Replica = -1
+		i := inject(t, f, fault)
+		await(t, string(fault.Kind)+" bites", func() bool { return i.Touched() > 20 })
+		ln.Close()
+		ln = serveEcho(t, f, "b", 0)
+		heal(t, i)
+	}
+	flows("traffic after all")
+	stop()
+	devices.Wait()
+	if n := warned.Load(); n > 0 {
+		t.Errorf("%d proxies were made anew", n)
+	}
+}
+
+// talk sends messages over one connection until one is not answered in time.
+func talk(ctx context.Context, d wire.Dialer, answered *atomic.Int64) {
+	c, err := d.Dial(ctx)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	in := bufio.NewReader(c)
+	for ctx.Err() == nil {
+		c.SetDeadline(time.Now().Add(20 * time.Millisecond))
+		if _, err := io.WriteString(c, message); err != nil {
+			return
+		}
+		if _, err := in.ReadString('\n'); err != nil {
+			return
+		}
+		answered.Add(1)
+	}
+}
+
+// warnings counts what is logged as a warning or worse.
+type warnings struct{ atomic.Int64 }
+
+func (w *warnings) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
+
+func (w *warnings) Handle(context.Context, slog.Record) error {
+	w.Add(1)
+	return nil
+}
+
+func (w *warnings) WithAttrs([]slog.Attr) slog.Handler { return w }
+
+func (w *warnings) WithGroup(string) slog.Handler { return w }
