@@ -8,10 +8,9 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// row is an event as it stands in a file: the columns in their order, none of them nullable. What
-// an event does not set is "" in a text column, -1 in message, parent and key_seq, and 0 elsewhere;
-// trace is 32 hex digits. Texts are dictionary encoded, so that a reader makes each only once. The
-// names are those of Lines too.
+// row is an event as it stands in a file: the columns of the package's comment in their order.
+// Texts are dictionary encoded, so that a reader makes each only once. The names are those of Lines
+// too.
 type row struct {
 	AtNS       int64   `parquet:"at_ns,delta" json:"at_ns"`
 	Kind       string  `parquet:"kind,dict" json:"kind"`

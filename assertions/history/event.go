@@ -4,6 +4,19 @@
 // It is written in the run step of load → plan → run → check → report and read in the last two.
 // It promises that a killed run is readable up to its last sealed segment, and that an event read
 // equals the event written. It imports no clock, no network and nothing of the other rooms.
+//
+// A history is a folder: history.parquet, or segments/000001.parquet … of a run that did not end.
+// Both have one row an event, in time order, and the columns at_ns, kind, outcome, node, replica,
+// handler, step, flow, message, trace, parent_flow, parent, key, key_seq, wire, channel, partition,
+// offset, delivery, attempt, reason, duration_ns and value, which mean what Event's fields mean.
+// Kinds and outcomes are words ("dead_letter", "ok"), traces 32 hex digits. No column is nullable:
+// what an event does not set is "" in a text, -1 in message, parent and key_seq, and else 0. So
+//
+//	SELECT wire, count(*), max(duration_ns) / 1e6 AS ms FROM 'RUN/history/*.parquet'
+//	WHERE kind = 'call' AND outcome = 'fail' GROUP BY wire
+//
+// works in DuckDB as it stands. The file's metadata hold the format's version and a checksum of all
+// the rest.
 package history
 
 // Format is the version of the events' meaning and of the segments' columns. A reader refuses a

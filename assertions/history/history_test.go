@@ -40,7 +40,7 @@ func TestRoundTrip(t *testing.T) {
 		})
 	})
 	t.Run("reads what was written/more than a row group with many keys/equal", func(t *testing.T) {
-		events := make([]history.Event, 300_000)
+		events := make([]history.Event, 140_000)
 		for i := range events {
 			e := history.New(history.Found, int64(i))
 			e.Message, e.Value = int64(i), int64(i%3)

@@ -129,7 +129,7 @@ func checkChunks(f *parquet.File, size int64) error {
 				start = min(start, m.DictionaryPageOffset)
 			}
 			switch {
-			case m.Codec != format.Snappy && m.Codec != format.Zstd:
+			case m.Codec != format.Uncompressed && m.Codec != format.Zstd:
 				return fmt.Errorf("column %q has codec %v: %w", m.PathInSchema, m.Codec, errDamaged)
 			case start < 0 || m.TotalCompressedSize < 0 || start > size-m.TotalCompressedSize:
 				return fmt.Errorf("column %q leaves the file: %w", m.PathInSchema, errDamaged)
