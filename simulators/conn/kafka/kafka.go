@@ -1,0 +1,231 @@
+// Package kafka is the Kafka client: kafka-go over a wire, every connection of it, to whatever
+// address the cluster advertises.
+//
+// It is used in the run step of load → plan → run → check → report. It promises that Publish
+// returns when all in-sync replicas have the record, that one try is one request (only answers that
+// say "nothing was written" are tried again), and that an offset is committed only when it and all
+// before it are settled. It may not import an engine or the fabric's making. It is the only
+// importer of kafka-go.
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/dialed"
+)
+
+const (
+	// answerTimeout bounds one request. Past it the answer is unknown.
+	answerTimeout = 10 * time.Second
+	// metadataAge is how old the client's knowledge of leaders may be, at most.
+	metadataAge = time.Second
+	// idleTimeout is beyond a run, so that an idle connection does not look like a lost one.
+	idleTimeout = time.Hour
+)
+
+// errClosed is what a closed client answers.
+var errClosed = errors.New("client is closed")
+
+// Client is one Kafka client. It implements conn.Broker and conn.Crasher.
+type Client struct {
+	cfg   conn.Config
+	conns *dialed.Conns
+	life  context.Context
+	end   context.CancelFunc
+	ended sync.WaitGroup
+
+	transport *kafka.Transport
+	epoch     atomic.Int64 // how often the knowledge of leaders was thrown away
+	alive     atomic.Int64 // connections that have carried an answer
+	topics    sync.Map     // topic to its partitions, a []int
+	crashed   atomic.Bool
+
+	mu      sync.Mutex
+	closing bool
+	lanes   map[slot]*lane
+	subs    []*subscription
+	turn    uint32 // for messages without a key
+}
+
+// slot is one partition of a topic.
+type slot struct {
+	topic     string
+	partition int
+}
+
+// New makes a client; it connects when it is first used.
+func New(cfg conn.Config) *Client {
+	c := &Client{cfg: cfg, conns: dialed.New(), lanes: map[slot]*lane{}}
+	c.life, c.end = context.WithCancel(context.Background())
+	c.transport = &kafka.Transport{
+		Dial:        c.dial,
+		DialTimeout: answerTimeout / 2,
+		IdleTimeout: idleTimeout,
+		MetadataTTL: metadataAge,
+		ClientID:    cfg.Client,
+	}
+	return c
+}
+
+// client is the library's client for one request; the cluster's addresses are looked up each time.
+func (c *Client) client() *kafka.Client {
+	return &kafka.Client{
+		Addr:      kafka.TCP(c.cfg.Dialer.Endpoints()...),
+		Transport: c.transport,
+		Timeout:   answerTimeout,
+	}
+}
+
+// dial connects to an address that the cluster advertises, through this client's wire.
+func (c *Client) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	dialled, err := c.conns.Dial(ctx, func(ctx context.Context) (net.Conn, error) {
+		return c.cfg.Dialer.DialAddr(ctx, network, addr)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &wired{Conn: dialled, client: c}, nil
+}
+
+// wired is a connection whose first exchange, the negotiation of versions, counts as part of the
+// dial: before it no request was sent. A proxy without a broker behind it accepts and closes.
+type wired struct {
+	*dialed.Conn
+	client *Client
+	alive  sync.Once
+	closed sync.Once
+}
+
+func (w *wired) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	if n > 0 {
+		w.alive.Do(func() { w.client.count(1) })
+	}
+	if err != nil && w.Writes() <= 1 {
+		err = fmt.Errorf("%w: %w", dialed.ErrDial, err)
+	}
+	return n, err
+}
+
+func (w *wired) Close() error {
+	w.closed.Do(func() {
+		wasAlive := true
+		w.alive.Do(func() { wasAlive = false })
+		if wasAlive {
+			w.client.count(-1)
+		}
+	})
+	return w.Conn.Close()
+}
+
+// count tells the owner when the first connection is up and when the last one is gone.
+func (c *Client) count(change int64) {
+	n := c.alive.Add(change)
+	switch {
+	case c.cfg.OnState == nil:
+	case change > 0 && n == 1:
+		c.cfg.OnState("connect")
+	case change < 0 && n == 0:
+		c.cfg.OnState("disconnect")
+	}
+}
+
+// refresh throws the knowledge of leaders away, unless that was done since the epoch.
+func (c *Client) refresh(epoch int64) {
+	if c.epoch.CompareAndSwap(epoch, epoch+1) {
+		c.transport.CloseIdleConnections()
+	}
+}
+
+// Connect returns when the cluster has answered and said who its leaders are.
+func (c *Client) Connect(ctx context.Context) error {
+	for n := 1; ; n++ {
+		epoch := c.epoch.Load()
+		_, err := c.client().ApiVersions(ctx, &kafka.ApiVersionsRequest{})
+		if err == nil {
+			_, err = c.client().Metadata(ctx, &kafka.MetadataRequest{})
+		}
+		if err == nil {
+			return nil
+		}
+		c.refresh(epoch)
+		if wait := c.pause(ctx, n); wait != nil {
+			return fmt.Errorf("connect %q over %s: %w",
+				c.cfg.Client, c.cfg.Dialer.Wire(), errors.Join(wait, err))
+		}
+	}
+}
+
+// pause waits before the n-th further try, n from 1; its error is why there should be none.
+func (c *Client) pause(ctx context.Context, n int) error {
+	timer := time.NewTimer(min(500*time.Millisecond, 10*time.Millisecond<<min(n, 6)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.life.Done():
+		return errClosed
+	}
+}
+
+// spawn runs f in a goroutine that Close waits for, unless the client is closing.
+func (c *Client) spawn(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return false
+	}
+	c.ended.Go(f)
+	return true
+}
+
+// Close leaves the groups, committing what is settled, and returns when nothing of the client is
+// left. It may not be called from within a subscription's Handle.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closing = true
+	subs := c.subs
+	c.mu.Unlock()
+	for _, s := range subs {
+		s.cancel()
+	}
+	for _, s := range subs {
+		<-s.ended
+	}
+	c.end()
+	c.transport.CloseIdleConnections()
+	c.conns.Sever()
+	c.ended.Wait()
+	c.conns.Wait()
+	return nil
+}
+
+// Crash ends the client at once: it does not leave its groups, which notice by the session timeout.
+func (c *Client) Crash() {
+	c.crashed.Store(true)
+	c.mu.Lock()
+	c.closing = true
+	subs := c.subs
+	c.mu.Unlock()
+	c.conns.Sever()
+	c.end()
+	for _, s := range subs {
+		s.cancel()
+	}
+}
+
+var (
+	_ conn.Broker  = (*Client)(nil)
+	_ conn.Crasher = (*Client)(nil)
+)

@@ -1,0 +1,447 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/kafka"
+	"github.com/faultline-sim/faultline/simulators/message"
+	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/engine"
+	cluster "github.com/faultline-sim/faultline/topology/engine/embedded/kafka"
+)
+
+// site is where a cluster listens, and the way to it: it stands in for the fabric.
+type site struct {
+	mu    sync.Mutex
+	addrs []string
+	conns map[net.Conn]bool
+	cut   bool
+}
+
+func (s *site) Listen(replica int) (net.Listener, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	addr := "127.0.0.1:0"
+	if replica < len(s.addrs) {
+		addr = s.addrs[replica]
+	}
+	l, err := net.Listen("tcp", addr)
+	if err == nil && replica == len(s.addrs) {
+		s.addrs = append(s.addrs, l.Addr().String())
+	}
+	return l, err
+}
+
+func (s *site) Announce(int, string) error { return nil }
+func (s *site) Port(int) (int, error)      { return 0, errors.New("not asked for") }
+
+func (s *site) Dial(ctx context.Context) (net.Conn, error) {
+	return s.DialAddr(ctx, "tcp", s.addrs[0])
+}
+
+func (s *site) DialAddr(ctx context.Context, network, addr string) (net.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cut {
+		return nil, errors.New("connection refused")
+	}
+	var d net.Dialer
+	c, err := d.DialContext(ctx, network, addr)
+	if err == nil {
+		if s.conns == nil {
+			s.conns = map[net.Conn]bool{}
+		}
+		s.conns[c] = true
+	}
+	return c, err
+}
+
+func (s *site) setCut(cut bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cut = cut
+	if cut {
+		for c := range s.conns {
+			c.Close()
+		}
+		s.conns = nil
+	}
+}
+
+func (s *site) Endpoints() []string { return s.addrs }
+func (s *site) Wire() topology.Wire { return topology.Wire{From: "worker", To: "stream"} }
+
+func start(t testing.TB, brokers int) (*site, engine.Engine) {
+	t.Helper()
+	s := &site{}
+	e, err := cluster.New(engine.Config{
+		Node: &topology.Node{Name: "stream", Brokers: brokers}, Host: s, Dir: t.TempDir(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	if err := e.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return s, e
+}
+
+// client is connected, and its topic declared.
+func client(t testing.TB, s *site, name string, parallel int) *kafka.Client {
+	t.Helper()
+	c := kafka.New(conn.Config{Dialer: s, Client: name})
+	t.Cleanup(func() { c.Close() })
+	if err := c.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	channels := []*topology.Channel{{Ref: "stream/events", Parallel: parallel}}
+	if err := c.Declare(t.Context(), channels); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func letter(key string, seq int64) *message.Message {
+	return &message.Message{
+		Flow: "telemetry-" + key, Number: seq, Source: "test", Key: key, KeySeq: seq,
+		ParentNumber: -1, Data: []byte(`{"temp": 21.5}`),
+	}
+}
+
+// publish sends a sequence for each key, keys side by side.
+func publish(t testing.TB, c conn.Broker, keys int, from, to int64) {
+	t.Helper()
+	var all sync.WaitGroup
+	for k := range keys {
+		all.Go(func() {
+			for seq := from; seq < to; seq++ {
+				m := letter(fmt.Sprint("device", k), seq)
+				for {
+					_, err := c.Publish(t.Context(), "events", m)
+					if err == nil {
+						break
+					}
+					if t.Context().Err() != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// tally is what consumers saw: for each key the sequence numbers in the order of their first
+// arrival, and how many copies came.
+type tally struct {
+	mu     sync.Mutex
+	order  map[string][]int64
+	copies map[string]map[int64]int
+	seen   int
+	grown  chan struct{}
+}
+
+func newTally() *tally {
+	return &tally{
+		order: map[string][]int64{}, copies: map[string]map[int64]int{}, grown: make(chan struct{}),
+	}
+}
+
+func (y *tally) handle(d conn.Delivery) {
+	y.mu.Lock()
+	key, seq := d.Message.Key, d.Message.KeySeq
+	if y.copies[key] == nil {
+		y.copies[key] = map[int64]int{}
+	}
+	if y.copies[key][seq]++; y.copies[key][seq] == 1 {
+		y.order[key] = append(y.order[key], seq)
+		y.seen++
+	}
+	close(y.grown)
+	y.grown = make(chan struct{})
+	y.mu.Unlock()
+	_ = d.Ack(context.Background()) // a partition taken away is delivered again elsewhere
+}
+
+// wait returns when n different messages were seen.
+func (y *tally) wait(t testing.TB, n int) {
+	t.Helper()
+	limit := time.After(30 * time.Second) // far beyond anything that works
+	for {
+		y.mu.Lock()
+		seen, grown := y.seen, y.grown
+		y.mu.Unlock()
+		if seen >= n {
+			return
+		}
+		select {
+		case <-grown:
+		case <-limit:
+			t.Fatalf("%d of %d messages", seen, n)
+		}
+	}
+}
+
+// check wants every key's numbers from 0 to n in order.
+func (y *tally) check(t testing.TB, keys int, n int64) {
+	t.Helper()
+	want := map[string][]int64{}
+	for k := range keys {
+		for seq := range n {
+			want[fmt.Sprint("device", k)] = append(want[fmt.Sprint("device", k)], seq)
+		}
+	}
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if diff := cmp.Diff(want, y.order); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func subscribe(t testing.TB, c conn.Broker, handle func(conn.Delivery)) {
+	t.Helper()
+	err := c.Subscribe(t.Context(), conn.Subscription{
+		Channel: "events", Group: "worker", Handle: handle,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDelivery(t *testing.T) {
+	s, _ := start(t, 1)
+	c := client(t, s, "worker", 6)
+	got := newTally()
+	subscribe(t, c, got.handle)
+	publish(t, c, 10, 0, 50)
+	got.wait(t, 500)
+	got.check(t, 10, 50)
+
+	t.Run("audit/all consumed/reads all", func(t *testing.T) {
+		found := 0
+		err := c.Audit(t.Context(), "events", func(m *message.Message) error { found++; return nil })
+		if err != nil || found != 500 {
+			t.Errorf("found %d, %v", found, err)
+		}
+	})
+	t.Run("depth/all consumed/falls to none", func(t *testing.T) {
+		for {
+			depth, err := c.Depth(t.Context(), "events", "worker")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if depth == 0 {
+				return
+			}
+		}
+	})
+	t.Run("depth/another group/all", func(t *testing.T) {
+		depth, err := c.Depth(t.Context(), "events", "somebody")
+		if err != nil || depth != 500 {
+			t.Errorf("depth %d, %v", depth, err)
+		}
+	})
+}
+
+func TestSettle(t *testing.T) {
+	s, _ := start(t, 1)
+	c := client(t, s, "worker", 1)
+	got := make(chan conn.Delivery, 100)
+	subscribe(t, c, func(d conn.Delivery) { got <- d })
+	publish(t, c, 1, 0, 3)
+	first, second, third := <-got, <-got, <-got
+
+	t.Run("commit/out of order/lowest contiguous", func(t *testing.T) {
+		for _, d := range []conn.Delivery{third, second} {
+			if err := d.Ack(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := first.Nack(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		again := <-got
+		if again.Offset != first.Offset || !again.Redelivered || first.Redelivered {
+			t.Errorf("got offset %d, redelivered %v", again.Offset, again.Redelivered)
+		}
+		if depth, err := c.Depth(t.Context(), "events", "worker"); err != nil || depth != 3 {
+			t.Errorf("depth %d before, %v", depth, err)
+		}
+		if err := again.Ack(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("close/all settled/committed", func(t *testing.T) {
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		other := client(t, s, "other", 1)
+		if depth, err := other.Depth(t.Context(), "events", "worker"); err != nil || depth != 0 {
+			t.Errorf("depth %d, %v", depth, err)
+		}
+	})
+}
+
+func TestDisturbances(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		brokers int
+		disturb func(t *testing.T, s *site, e engine.Engine)
+	}{
+		{"delivery/broker restarts/complete and in order", 1,
+			func(t *testing.T, s *site, e engine.Engine) { restart(t, e, e.Stop) }},
+		{"delivery/broker is killed/complete and in order", 1,
+			func(t *testing.T, s *site, e engine.Engine) { restart(t, e, e.Kill) }},
+		{"delivery/wire is cut/complete and in order", 1,
+			func(t *testing.T, s *site, e engine.Engine) { s.setCut(true); s.setCut(false) }},
+		{"delivery/clients are disconnected/complete and in order", 3,
+			func(t *testing.T, s *site, e engine.Engine) {
+				if n, err := e.(engine.Disconnecter).DisconnectAll(t.Context()); err != nil || n == 0 {
+					t.Errorf("%d disconnected, %v", n, err)
+				}
+			}},
+		{"delivery/leaders move/complete and in order", 3,
+			func(t *testing.T, s *site, e engine.Engine) {
+				if n, err := e.(engine.LeaderMover).MoveLeaders(t.Context(), ""); err != nil || n != 6 {
+					t.Errorf("%d moved, %v", n, err)
+				}
+			}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, e := start(t, c.brokers)
+			producer, worker := client(t, s, "producer", 6), client(t, s, "worker", 6)
+			got := newTally()
+			subscribe(t, worker, got.handle)
+			publish(t, producer, 10, 0, 20)
+			c.disturb(t, s, e)
+			publish(t, producer, 10, 20, 40)
+			got.wait(t, 400)
+			got.check(t, 10, 40)
+		})
+	}
+}
+
+func restart(t *testing.T, e engine.Engine, end func(context.Context) error) {
+	t.Helper()
+	if err := end(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestGroup(t *testing.T) {
+	t.Run("scale/1 to 3 to 1/none lost", func(t *testing.T) {
+		s, _ := start(t, 1)
+		producer := client(t, s, "producer", 6)
+		got := newTally()
+		workers := []*kafka.Client{client(t, s, "worker0", 6)}
+		subscribe(t, workers[0], got.handle)
+		publish(t, producer, 10, 0, 20)
+		for _, name := range []string{"worker1", "worker2"} {
+			w := client(t, s, name, 6)
+			subscribe(t, w, got.handle)
+			workers = append(workers, w)
+		}
+		publish(t, producer, 10, 20, 40)
+		for _, w := range workers[1:] {
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		publish(t, producer, 10, 40, 60)
+		got.wait(t, 600)
+		got.check(t, 10, 60)
+	})
+
+	t.Run("takeover/a member crashes/the other one goes on", func(t *testing.T) {
+		s, _ := start(t, 1)
+		producer := client(t, s, "producer", 2)
+		got := newTally()
+		stays, crashes := client(t, s, "worker0", 2), client(t, s, "worker1", 2)
+		subscribe(t, stays, got.handle)
+		held := make(chan conn.Delivery, 1000)
+		subscribe(t, crashes, func(d conn.Delivery) { held <- d })
+		publish(t, producer, 10, 0, 20)
+		d := <-held
+		crashes.Crash()
+		publish(t, producer, 10, 20, 40)
+		got.wait(t, 400)
+		got.check(t, 10, 40)
+		if err := d.Ack(t.Context()); err == nil {
+			t.Error("a delivery of the crashed member could be acknowledged")
+		}
+	})
+}
+
+func TestStopped(t *testing.T) {
+	s, e := start(t, 1)
+	c := client(t, s, "producer", 1)
+	publish(t, c, 1, 0, 1)
+	if err := e.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// The connection that is there may fail without an answer; a new one is refused.
+	for {
+		_, err := c.Publish(t.Context(), "events", letter("device0", 1))
+		if err == nil {
+			t.Fatal("a stopped broker took a record")
+		}
+		if !errors.Is(err, conn.ErrUnknown) {
+			break
+		}
+	}
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, c, 1, 1, 2)
+}
+
+func TestClose(t *testing.T) {
+	s, e := start(t, 1)
+	before := runtime.NumGoroutine()
+	for i := range 4 {
+		c := kafka.New(conn.Config{Dialer: s, Client: fmt.Sprint("c", i)})
+		if err := c.Connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		err := c.Declare(t.Context(), []*topology.Channel{{Ref: "stream/events", Parallel: 3}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		subscribe(t, c, func(d conn.Delivery) { d.Ack(context.Background()) })
+		publish(t, c, 3, 0, 10)
+		if i == 3 {
+			c.Crash()
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := e.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2000 { // what has ended may need to be scheduled once more to be gone
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		runtime.Gosched()
+		time.Sleep(time.Millisecond)
+	}
+	buf := make([]byte, 1<<20)
+	t.Errorf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(),
+		buf[:runtime.Stack(buf, true)])
+}

@@ -1,0 +1,65 @@
+package kafka
+
+import "sync"
+
+// progress is how far a partition is settled. Offsets are handed out in order and settled in any;
+// what may be committed is the offset behind the last one that has no unsettled one before it.
+type progress struct {
+	mu      sync.Mutex
+	pending []int64            // handed out and not yet behind the mark, in order
+	settled map[int64]struct{} // those of them that are settled
+	mark    int64              // what may be committed; 0 is nothing yet
+	written int64              // what was committed last
+	closed  bool
+}
+
+func newProgress() *progress { return &progress{settled: map[int64]struct{}{}} }
+
+// begin notes that an offset is handed out.
+func (p *progress) begin(offset int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pending = append(p.pending, offset)
+}
+
+// settle notes that an offset is done with; moved says that there is more to commit, and open is
+// false when the partition has been taken away and nothing was noted.
+func (p *progress) settle(offset int64) (moved, open bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false, false
+	}
+	p.settled[offset] = struct{}{}
+	for len(p.pending) > 0 {
+		first := p.pending[0]
+		if _, done := p.settled[first]; !done {
+			break
+		}
+		delete(p.settled, first)
+		p.pending = p.pending[1:]
+		p.mark = first + 1
+		moved = true
+	}
+	return moved, true
+}
+
+// uncommitted is the mark, if it was not committed yet.
+func (p *progress) uncommitted() (offset int64, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mark, p.mark > p.written
+}
+
+func (p *progress) committed(offset int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.written = max(p.written, offset)
+}
+
+// close refuses further settlements; the mark stays.
+func (p *progress) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+}
