@@ -100,8 +100,8 @@ func (m *misbehavior) means(msg *message.Message) bool {
 	return m.env.Chosen(m.Name, msg.Flow, msg.Number, share)
 }
 
-// duplicate is how many copies too many of a message are published.
-func (b *Misbehaviors) duplicate(m *message.Message) (extra int) {
+// Duplicate is how many copies too many of a message are published.
+func (b *Misbehaviors) Duplicate(m *message.Message) (extra int) {
 	inUse := b.inUse.Load()
 	if inUse == nil {
 		return 0

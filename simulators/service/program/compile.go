@@ -263,7 +263,7 @@ func (p *Program) gatherStep(t *topology.Topology, s *topology.Step) {
 // reply channel) is made with the protocol's defaults.
 func (p *Program) addChannel(t *topology.Topology, ref string) {
 	broker := topology.ChannelNode(ref)
-	if ref == "" || broker == p.Node.Name {
+	if n := t.Node(broker); ref == "" || n == nil || n.Kind != topology.Broker {
 		return
 	}
 	same := func(c *topology.Channel) bool { return c.Ref == ref }

@@ -1,0 +1,57 @@
+package fleet
+
+import (
+	"context"
+	"net"
+	"strings"
+
+	"github.com/faultline-sim/faultline/topology/wire"
+)
+
+// paced is a member's way to its broker. Once the member has been ready, it begins a connection
+// only when the fleet's connect rate allows one more, so that an outage ends in no herd.
+type paced struct {
+	wire.Dialer
+	member *member
+}
+
+// Dial connects when the fleet's rate allows it.
+func (p *paced) Dial(ctx context.Context) (net.Conn, error) {
+	if err := p.member.pace(ctx); err != nil {
+		return nil, err
+	}
+	c, err := p.Dialer.Dial(ctx)
+	if err == nil {
+		p.member.token.shown()
+	}
+	return c, err
+}
+
+// DialAddr connects when the fleet's rate allows it.
+func (p *paced) DialAddr(ctx context.Context, network, addr string) (net.Conn, error) {
+	if err := p.member.pace(ctx); err != nil {
+		return nil, err
+	}
+	return p.Dialer.DialAddr(ctx, network, addr)
+}
+
+func (m *member) pace(ctx context.Context) error {
+	if m.fleet.limiter == nil || !m.ready.Load() {
+		return nil
+	}
+	return m.fleet.limiter.Wait(ctx)
+}
+
+// fill puts id in the place of each segment that begins with a colon.
+func fill(name, id string) string {
+	if !strings.Contains(name, ":") {
+		return name
+	}
+	segments := strings.Split(name, "/")
+	for i, s := range segments {
+		if strings.HasPrefix(s, ":") {
+			segments[i] = id
+		}
+	}
+	return strings.Join(segments, "/")
+}
