@@ -3,6 +3,7 @@ package record_test
 import (
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,64 +23,80 @@ func event(i int) history.Event {
 	return e
 }
 
-// BenchmarkRecordPaced records 200,000 events a second from 8 goroutines, with all sealing going
-// on, and tells what one Record takes its caller.
+const (
+	goroutines = 8
+	perSecond  = 200_000
+)
+
+// BenchmarkRecordPaced records 200,000 events a second from 8 goroutines for two seconds, with all
+// sealing going on beside it, and tells what one Record takes its caller then.
 func BenchmarkRecordPaced(b *testing.B) {
-	const goroutines, rate = 8, 200_000
 	for b.Loop() {
 		r, err := record.New(b.TempDir())
 		if err != nil {
 			b.Fatal(err)
 		}
-		var all sync.WaitGroup
-		took := make([]time.Duration, goroutines)
-		n := make([]int, goroutines)
-		start := time.Now()
-		for g := range goroutines {
-			all.Go(func() {
-				for time.Since(start) < 2*time.Second {
-					due := int(time.Since(start).Seconds() * rate / goroutines)
-					began := time.Now()
-					batch := due - n[g]
-					for range batch {
-						e := event(n[g])
-						r.Record(&e)
-						n[g]++
-					}
-					took[g] += time.Since(began)
-					time.Sleep(time.Millisecond)
-				}
-			})
-		}
-		all.Wait()
-		var total time.Duration
-		events := 0
-		for g := range goroutines {
-			total += took[g]
-			events += n[g]
-		}
+		took, events := paced(r, 2*time.Second)
 		closing := time.Now()
 		if err := r.Close(true); err != nil {
 			b.Fatal(err)
 		}
-		b.ReportMetric(float64(total.Nanoseconds())/float64(events), "ns/event")
+		b.ReportMetric(float64(took.Nanoseconds())/float64(events), "ns/event")
 		b.ReportMetric(float64(events)/2, "events/s")
 		b.ReportMetric(time.Since(closing).Seconds(), "close-s")
 	}
 }
 
-// BenchmarkRecord is the cost of one Record alone: memory enough for all, no counters.
-func BenchmarkRecord(b *testing.B) {
-	r, err := record.NewWith(b.TempDir(), record.Options{Every: time.Hour, Segment: 1 << 30})
-	if err != nil {
-		b.Fatal(err)
+// paced records for a while and returns the time spent in recording, over all goroutines.
+func paced(r *record.Recorder, span time.Duration) (took time.Duration, events int) {
+	var all sync.WaitGroup
+	var spent, sent atomic.Int64
+	start := time.Now()
+	for range goroutines {
+		all.Go(func() {
+			n := 0
+			for since := time.Since(start); since < span; since = time.Since(start) {
+				began := time.Now()
+				for due := int(since.Seconds() * perSecond / goroutines); n < due; n++ {
+					e := event(n)
+					r.Record(&e)
+				}
+				spent.Add(int64(time.Since(began)))
+				time.Sleep(time.Millisecond)
+			}
+			sent.Add(int64(n))
+		})
 	}
+	all.Wait()
+	return time.Duration(spent.Load()), int(sent.Load())
+}
+
+// BenchmarkRecordBurst records a second's worth at once, from 8 goroutines, into new memory.
+func BenchmarkRecordBurst(b *testing.B) {
 	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		e := event(1)
-		for pb.Next() {
-			e.At++
-			r.Record(&e)
+	for b.Loop() {
+		b.StopTimer()
+		o := record.Options{Every: time.Hour, Segment: 1 << 30}
+		r, err := record.NewWith(b.TempDir(), o)
+		if err != nil {
+			b.Fatal(err)
 		}
-	})
+		b.StartTimer()
+		var all sync.WaitGroup
+		for range goroutines {
+			all.Go(func() {
+				for i := range perSecond / goroutines {
+					e := event(i)
+					r.Record(&e)
+				}
+			})
+		}
+		all.Wait()
+		b.StopTimer()
+		if err := r.Close(true); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/perSecond, "ns/event")
 }

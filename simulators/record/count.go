@@ -9,8 +9,8 @@ import (
 )
 
 // Count counts the events that match from now on; stop it when its answer is no longer needed.
-// Match is called in the recording goroutine: it must be quick and must not block. Events that are
-// shed count too.
+// Match is called in the recording goroutine: it must be quick, must not block and must not keep the
+// event. Events that are shed count too.
 func (r *Recorder) Count(match func(*history.Event) bool) *Counter {
 	c := &Counter{match: match, of: &r.counters}
 	r.counters.change(func(live []*Counter) []*Counter { return append(live, c) })
@@ -40,8 +40,9 @@ func (c *Counter) Stop() {
 // counters is the list of live counters. It is copied when it changes, so that recording reads it
 // without a lock.
 type counters struct {
-	live atomic.Pointer[[]*Counter]
-	mu   sync.Mutex // one change at a time
+	live   atomic.Pointer[[]*Counter]
+	mu     sync.Mutex // one change at a time
+	copies sync.Pool  // of *history.Event
 }
 
 func (cs *counters) change(to func([]*Counter) []*Counter) {
@@ -55,14 +56,22 @@ func (cs *counters) change(to func([]*Counter) []*Counter) {
 	cs.live.Store(&live)
 }
 
+// count asks all live counters. They are given a copy, of which the memory comes back: what a
+// function value is given would else have to be allocated for each event by whoever records it.
 func (cs *counters) count(e *history.Event) {
 	live := cs.live.Load()
-	if live == nil {
+	if live == nil || len(*live) == 0 {
 		return
 	}
+	shown, ok := cs.copies.Get().(*history.Event)
+	if !ok {
+		shown = new(history.Event)
+	}
+	*shown = *e
 	for _, c := range *live {
-		if c.match(e) {
+		if c.match(shown) {
 			c.n.Add(1)
 		}
 	}
+	cs.copies.Put(shown)
 }

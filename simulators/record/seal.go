@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -8,17 +9,30 @@ import (
 	"github.com/faultline-sim/faultline/assertions/history"
 )
 
+// timed is an event with its time beside it, which spares most comparisons a look at the event.
+type timed struct {
+	at    int64
+	event *history.Event
+}
+
+func (t timed) compare(o timed) int {
+	if t.at != o.at {
+		return cmp.Compare(t.at, o.at)
+	}
+	return t.event.Compare(o.event)
+}
+
 // sealer is the one goroutine that writes: it gathers chunks and seals them as segments.
 type sealer struct {
 	r       *Recorder
 	every   time.Duration
 	size    int // events that make a segment
 	pending []*chunk
-	events  int              // in pending
-	order   []*history.Event // of the segment being sealed
-	sealed  int              // segments so far
-	last    int64            // the latest At sealed so far
-	end     bool             // Ended goes behind the events of this segment
+	events  int     // in pending
+	order   []timed // of the segment being sealed
+	sealed  int     // segments so far
+	last    int64   // the latest At sealed so far
+	end     bool    // Ended goes behind the events of this segment
 }
 
 func newSealer(r *Recorder, o Options) *sealer {
@@ -103,8 +117,8 @@ func (s *sealer) write() error {
 		return err
 	}
 	defer w.Abort()
-	for _, e := range s.order {
-		if err := w.Write(e); err != nil {
+	for _, t := range s.order {
+		if err := w.Write(t.event); err != nil {
 			return err
 		}
 	}
@@ -112,30 +126,31 @@ func (s *sealer) write() error {
 		return err
 	}
 	s.sealed++
-	s.last = max(s.last, s.order[len(s.order)-1].At)
+	s.last = max(s.last, s.order[len(s.order)-1].at)
 	return nil
 }
 
 // sort puts the pending events in order, with what the sealer itself has to say.
-func (s *sealer) sort(events []*history.Event) []*history.Event {
+func (s *sealer) sort(events []timed) []timed {
 	for _, c := range s.pending {
 		for i := range c.n {
-			events = append(events, &c.events[i])
+			e := &c.events[i]
+			events = append(events, timed{e.At, e})
 		}
 	}
 	if n := s.r.shed.Swap(0); n > 0 {
 		e := history.New(history.Shed, s.r.Now())
 		e.Value = n
-		events = append(events, &e)
+		events = append(events, timed{e.At, &e})
 	}
-	slices.SortFunc(events, (*history.Event).Compare)
+	slices.SortFunc(events, timed.compare)
 	if s.end {
 		at := max(s.r.Now(), s.last)
 		if len(events) > 0 {
-			at = max(at, events[len(events)-1].At)
+			at = max(at, events[len(events)-1].at)
 		}
 		e := history.New(history.Ended, at)
-		events = append(events, &e)
+		events = append(events, timed{at, &e})
 	}
 	return events
 }
