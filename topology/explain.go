@@ -12,13 +12,23 @@ import (
 // accepted with units and limits, and an example. An unknown word has no text; near are then the
 // words that could be meant.
 func Explain(word string) (text string, near []string) {
-	var told []string
+	var bodies []string
+	places := map[string][]string{} // by body: what means the same is told once
 	for _, o := range vocabulary() {
 		for _, f := range o.fields {
-			if f.word == word {
-				told = append(told, f.explain(o.on))
+			if f.word != word {
+				continue
 			}
+			body := f.explain()
+			if places[body] == nil {
+				bodies = append(bodies, body)
+			}
+			places[body] = append(places[body], o.on)
 		}
+	}
+	var told []string
+	for _, body := range bodies {
+		told = append(told, fmt.Sprintf("%s, %s\n%s", word, strings.Join(places[body], "; "), body))
 	}
 	if text, ok := glossary()[word]; ok {
 		told = append(told, fmt.Sprintf("%s: %s\n", word, text))
@@ -26,27 +36,11 @@ func Explain(word string) (text string, near []string) {
 	if len(told) == 0 {
 		return "", nearWords(word)
 	}
-	return strings.Join(compact(told), "\n"), nil
+	return strings.Join(told, "\n"), nil
 }
 
-// compact merges what is told alike at several places: the text behind the place counts.
-func compact(told []string) []string {
-	var kept, bodies []string
-	for _, t := range told {
-		_, body, _ := strings.Cut(t, "\n")
-		if !slices.Contains(bodies, body) || body == "" {
-			kept, bodies = append(kept, t), append(bodies, body)
-		}
-	}
-	return kept
-}
-
-func (f field) explain(on string) string {
-	text := fmt.Sprintf("%s, %s\n  %s\n  accepted: %s\n", f.word, on, f.text, f.shape.says)
-	if f.example != "" {
-		text += fmt.Sprintf("  example:  %s\n", f.example)
-	}
-	return text
+func (f field) explain() string {
+	return fmt.Sprintf("  %s\n  accepted: %s\n  example:  %s\n", f.text, f.shape.says, f.example)
 }
 
 // Words are all words that Explain knows, sorted.

@@ -56,7 +56,7 @@ func wholeFields() []object {
 				"unacknowledged messages a member keeps, buffered while disconnected; default 100",
 				"inflight: 100"},
 		}},
-		{"send", "on a send", slices.Concat([]field{
+		{"send", "on a send", []field{
 			{"to", text("broker/channel, or service METHOD /path"),
 				"where the messages go",
 				"to: mqtt/telemetry/:id"},
@@ -69,7 +69,7 @@ func wholeFields() []object {
 			{"subject", text("an expression"),
 				"whom the message is for; default the member's own id",
 				"subject: member(\"device.hw\")"},
-		}, policyFields())},
+		}},
 		{"channel", "on a channel", []field{
 			{"parallel", whole(1, maxParallel),
 				"partitions; default 6 on kafka, 1 elsewhere",

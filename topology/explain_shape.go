@@ -12,7 +12,7 @@ type field struct {
 	word    string
 	shape   shape
 	text    string // definition, with units and limits; starts in lower case, no full stop
-	example string // a line of YAML, "" when the shape says enough
+	example string // a line of YAML
 }
 
 // object is a mapping of fields.

@@ -5,7 +5,7 @@ import "slices"
 // handlerFields are handlers and their batches.
 func handlerFields() []object {
 	return []object{
-		{"handler", "on a handler", slices.Concat([]field{
+		{"handler", "on a handler", []field{
 			{"subscribe", text("broker/channel"),
 				"trigger: each message of a channel",
 				"subscribe: stream/events"},
@@ -33,7 +33,7 @@ func handlerFields() []object {
 			{"do", steps(),
 				"the steps, one after the other",
 				"do: [{work: 5ms}, {store: datalake}]"},
-		}, policyFields())},
+		}},
 		{"batch", "under batch", []field{
 			{"channel", text("broker/channel"),
 				"where the messages come from",
@@ -50,16 +50,16 @@ func handlerFields() []object {
 
 func steps() shape { return listOf(ref("step", "a step"), "a list of steps") }
 
-// stepCommon are the fields that every step has.
-func stepCommon() []field {
-	return slices.Concat([]field{
+// anyStep are the fields that every step has beside the policies.
+func anyStep() []field {
+	return []field{
 		{"name", text("a text"),
 			"the step's name, one of its own in the handler; default \"<kind> <target>\"",
 			"name: to lake"},
 		{"flows", oneOrMore(text("a flow")),
 			"the step is for messages of these flows only; default all",
 			"flows: [telemetry]"},
-	}, policyFields())
+	}
 }
 
 // stepFields are the kinds of steps, each with its own fields.
@@ -80,6 +80,7 @@ func stepFields() []object {
 		"the table, bucket or prefix; default records",
 		"table: readings"}
 	return []object{
+		{"any_step", "on any step", anyStep()},
 		{"work", "a step", []field{{"work", or(span(), ref("work_time", "p50 and p99")),
 			"takes time",
 			"work: {p50: 2ms, p99: 20ms}"}}},

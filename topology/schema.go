@@ -15,13 +15,15 @@ func Schema() []byte {
 		case o.name == "topology":
 			top = closed(o.fields)
 		case o.name == "handler":
-			defs[o.name] = handlerSchema(o.fields)
+			defs[o.name] = handlerSchema(slices.Concat(o.fields, policyFields()))
+		case o.name == "send":
+			defs[o.name] = closed(slices.Concat(o.fields, policyFields()))
 		case o.name == "node":
 			for kind, words := range kindFields {
 				defs[string(kind)] = kindSchema(kind, only(o.fields, words))
 			}
 		case o.on == "a step":
-			defs["step_"+o.name] = closed(slices.Concat(o.fields, stepCommon()))
+			defs["step_"+o.name] = closed(slices.Concat(o.fields, anyStep(), policyFields()))
 		default:
 			defs[o.name] = closed(o.fields)
 		}
