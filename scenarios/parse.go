@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/d2"
 	"github.com/faultline-sim/faultline/topology/diag"
 	"github.com/faultline-sim/faultline/topology/yamlpos"
 )
@@ -16,7 +17,12 @@ import (
 type Options struct {
 	Set  []string // "node.field=value", applied to promise and as built alike
 	Seed *uint64  // in place of the file's own
+	// Saved are the topologies of a run that is judged again; the topology's file is not read then.
+	Saved *Topologies
 }
+
+// Topologies are a system as promised and as built.
+type Topologies struct{ Promise, AsBuilt *topology.Topology }
 
 // Load reads a scenario and the topology it names. All mistakes of both come in the list; the
 // error is for files that cannot be read. The scenario is nil unless the list is empty.
@@ -53,6 +59,10 @@ type parser struct {
 // topology loads the system and lays the scenario's overlays on it, so that all names are known
 // before anything else is read.
 func (p *parser) topology() error {
+	if saved := p.opt.Saved; saved != nil {
+		p.s.Promise, p.s.AsBuilt = saved.Promise, saved.AsBuilt
+		return nil
+	}
 	v := p.root.Get("topology")
 	if !v.Present() {
 		p.root.Errorf("missing-key", "a scenario names its topology: add \"topology: FILE\"")
@@ -66,7 +76,7 @@ func (p *parser) topology() error {
 	if !filepath.IsAbs(name) {
 		p.s.TopologyFile = filepath.Join(filepath.Dir(p.s.File), name)
 	}
-	t, diags, err := topology.Load(p.s.TopologyFile, topology.Options{Set: p.opt.Set})
+	t, diags, err := topology.Load(p.s.TopologyFile, topology.Options{Set: p.opt.Set, Draw: d2.Draw(d2.Options{}, nil)})
 	if err != nil {
 		v.Errorf("no-file", "topology %q cannot be read: %v", name, err)
 		return nil

@@ -169,6 +169,14 @@ func TestWrite(t *testing.T) {
 			t.Fatalf("error is %v", err)
 		}
 	})
+}
+
+func TestWriteRefuses(t *testing.T) {
+	d, err := rundir.Create(t.TempDir(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
 	t.Run("links/lead out of the folder/refused", func(t *testing.T) {
 		outside := filepath.Join(t.TempDir(), "outside")
 		inside := filepath.Join(d.Path(), rundir.SummaryFile+".tmp")

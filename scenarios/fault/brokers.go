@@ -35,14 +35,14 @@ func moveLeaders(ctx context.Context, s Stage, node string) (Injection, error) {
 }
 
 // over matches flow messages on any wire to a node.
-func over(s Stage, node string) func(*history.Event) bool {
+func over(s Stage, node string) match {
 	wires := map[string]bool{}
 	for _, w := range s.Topology().Wires() {
 		if w.To == node {
 			wires[w.String()] = true
 		}
 	}
-	return func(e *history.Event) bool { return e.Flow != "" && wires[e.Wire] }
+	return func(e *history.Event, _ bool) bool { return e.Flow != "" && wires[e.Wire] }
 }
 
 // dropped is connections that a broker closed; clients come back by themselves.

@@ -12,8 +12,8 @@ import (
 type raised struct{ *tally }
 
 func burst(s Stage, f *scenarios.Fault) Injection {
-	return raised{count(s, func(e *history.Event) bool {
-		return e.Kind == history.Produce && e.Outcome == history.None && e.Flow == f.Flow
+	return raised{count(s, func(e *history.Event, after bool) bool {
+		return !after && e.Kind == history.Produce && e.Outcome == history.None && e.Flow == f.Flow
 	})}
 }
 

@@ -112,8 +112,9 @@ func endReplica(ctx context.Context, r simulators.Replicated, i int, kind string
 }
 
 // touching matches what a node's absence does to flow messages: operations to it that do not end
-// well, messages put in a channel that it consumes, and messages begun that enter the system by it.
-func touching(t *topology.Topology, node string) func(*history.Event) bool {
+// well and connections that drop, whenever that shows; and until the heal messages put in a channel
+// that it consumes, and messages begun that enter the system by it.
+func touching(t *topology.Topology, node string) match {
 	wires, channels, sources := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, w := range t.Wires() {
 		if w.From == node || w.To == node {
@@ -135,12 +136,14 @@ func touching(t *topology.Topology, node string) func(*history.Event) bool {
 			}
 		}
 	}
-	return func(e *history.Event) bool {
+	return func(e *history.Event, after bool) bool {
 		switch {
 		case e.Flow == "":
 			return e.Kind == history.NodeState && e.Reason == "disconnect" && wires[e.Wire]
 		case e.Outcome == history.Fail || e.Outcome == history.Unknown:
 			return wires[e.Wire]
+		case after:
+			return false
 		case e.Kind == history.Publish:
 			return channels[e.Channel]
 		}

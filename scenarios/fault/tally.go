@@ -7,19 +7,21 @@ import (
 	"github.com/faultline-sim/faultline/simulators/record"
 )
 
-// tally counts the events that a fault is to blame for. After the heal only operations that began
-// before it count.
+// match says whether a fault is to blame for an event. After is true for what began after the heal.
+type match func(e *history.Event, after bool) bool
+
+// tally counts the events that a fault is to blame for.
 type tally struct {
 	counter  *record.Counter
 	now      func() int64
 	healedAt *atomic.Int64 // 0 until the heal
 }
 
-func count(s Stage, match func(*history.Event) bool) *tally {
+func count(s Stage, m match) *tally {
 	healedAt := new(atomic.Int64)
 	return &tally{now: s.Now, healedAt: healedAt, counter: s.Count(func(e *history.Event) bool {
 		healed := healedAt.Load()
-		return (healed == 0 || e.At-e.Duration < healed) && match(e)
+		return m(e, healed != 0 && e.At-e.Duration >= healed)
 	})}
 }
 

@@ -49,9 +49,9 @@ func wireFault(a scenarios.Act, w topology.Wire) wire.Fault {
 }
 
 // failedOn matches operations of flow messages over a wire that did not end well.
-func failedOn(name string) func(*history.Event) bool {
-	return func(e *history.Event) bool {
-		return e.Wire == name && e.Flow != "" && (e.Outcome == history.Fail || e.Outcome == history.Unknown)
+func failedOn(name string) match {
+	return func(e *history.Event, after bool) bool {
+		return !after && e.Wire == name && e.Flow != "" && (e.Outcome == history.Fail || e.Outcome == history.Unknown)
 	}
 }
 

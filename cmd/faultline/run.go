@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/faultline-sim/faultline/reports"
+	"github.com/faultline-sim/faultline/reports/rundir"
+	"github.com/faultline-sim/faultline/scenarios"
+	"github.com/faultline-sim/faultline/scenarios/judge"
+	"github.com/faultline-sim/faultline/scenarios/runner"
+)
+
+// runScenario is a whole run: load → plan → run → check → report.
+func (t *terminal) runScenario(ctx context.Context, file string, o runOptions) (reports.Report, error) {
+	// load: files to a scenario, or all mistakes with positions
+	scenario, diags, err := scenarios.Load(file, o.scenario())
+	if err != nil || !diags.Empty() {
+		return reports.Report{}, t.notLoaded(diags, err)
+	}
+
+	// plan: every time and random choice, fixed by the seed
+	plan := scenarios.NewPlan(scenario)
+	if o.planOnly {
+		_, err := io.WriteString(t.out, plan.String())
+		return reports.Report{}, err
+	}
+
+	// run: the system up, broken, healed, read back; a history
+	dir, err := rundir.Create(o.out, scenario.Name)
+	if err != nil {
+		return reports.Report{}, environment(err, "name another folder with --out")
+	}
+	defer dir.Close()
+	outcome, stopped := runner.Run(ctx, plan, o.runner(dir))
+	if outcome == nil {
+		return reports.Report{}, environment(stopped, "")
+	}
+	if err := judge.Save(dir, plan, judge.NewFacts(outcome, stopped, version(), repeat(file, o))); err != nil {
+		return reports.Report{}, environment(err, "")
+	}
+
+	// check: history to verdicts; report: verdicts to files
+	report, err := judge.Run(dir.Path())
+	if err != nil {
+		return report, environment(err, "")
+	}
+	return report, endedEarly(stopped, judge.Write(dir, report))
+}
+
+// runOptions are the flags of run and test.
+type runOptions struct {
+	engines  string
+	seed     string
+	out      string
+	set      []string
+	planOnly bool
+	apiPort  int
+	progress func(runner.Progress)
+}
+
+func (o *runOptions) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.engines, "engines", "auto", "embedded, containers or auto")
+	f.StringVar(&o.seed, "seed", "", "seed of all random choices (default: the scenario's)")
+	f.StringVar(&o.out, "out", runsFolder, "folder that run folders are kept in")
+	setFlag(c, &o.set)
+}
+
+// valid checks the flags that cobra cannot.
+func (o *runOptions) valid() error {
+	switch o.engines {
+	case "auto", "embedded":
+	case "containers":
+		return usage(fmt.Errorf("--engines containers is not available in this version"), "accepted: embedded, auto")
+	default:
+		return usage(fmt.Errorf("no engines %q", o.engines), "accepted: embedded, containers, auto")
+	}
+	if _, err := strconv.ParseUint(o.seed, 10, 64); o.seed != "" && err != nil {
+		return usage(fmt.Errorf("seed %q is not a whole number", o.seed), "")
+	}
+	if o.apiPort < 0 || o.apiPort >= 32768 {
+		return usage(fmt.Errorf("API port %d is out of range", o.apiPort), "accepted: 1 to 32767, 0 for a free one")
+	}
+	return nil
+}
+
+func (o *runOptions) scenario() scenarios.Options {
+	opt := scenarios.Options{Set: o.set}
+	if seed, err := strconv.ParseUint(o.seed, 10, 64); err == nil {
+		opt.Seed = &seed
+	}
+	return opt
+}
+
+func (o *runOptions) runner(dir *rundir.Dir) runner.Options {
+	return runner.Options{Dir: dir.History(), Engines: o.engines, APIPort: o.apiPort, Progress: o.progress}
+}
+
+func newRun(t *terminal) *cobra.Command {
+	var o runOptions
+	var format string
+	var quiet bool
+	c := &cobra.Command{
+		Use:   "run SCENARIO…",
+		Short: "Run scenarios and judge them",
+		Long: `Brings the scenario's system up, offers its load, breaks and heals what its timeline says, reads
+everything back and judges it. Ends with a table of verdicts, the counterexamples, the command that
+repeats the run, and the run's folder.
+
+While it goes on, Toxiproxy's HTTP API is on the printed address: toxiproxy-cli works against it, and
+what is changed there stands in the history.`,
+		Example: "  faultline run scenarios/library/iot-platform/partner-cloud-outage.yaml\n" +
+			"  faultline run outage.yaml --plan\n  faultline run outage.yaml --seed 7 --set worker1.replicas=1",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := o.valid(); err != nil {
+				return err
+			}
+			files, err := scenarioFiles(args)
+			if err != nil {
+				return err
+			}
+			return t.runAll(c.Context(), files, o, quiet, format)
+		},
+	}
+	o.flags(c)
+	c.Flags().BoolVar(&o.planOnly, "plan", false, "print the plan and run nothing")
+	c.Flags().IntVar(&o.apiPort, "api-port", 0, "port of Toxiproxy's HTTP API on 127.0.0.1 (default: a free one)")
+	c.Flags().BoolVar(&quiet, "quiet", false, "no progress")
+	c.Flags().StringVar(&format, "format", "text", "text, json, junit or markdown")
+	return c
+}
+
+// runAll runs scenarios one after the other; the worst verdict is the command's.
+func (t *terminal) runAll(ctx context.Context, files []string, o runOptions, quiet bool, format string) error {
+	if !known(format) {
+		return badFormat(format, formatNames)
+	}
+	var all []reports.Report
+	for _, file := range files {
+		if !quiet && !o.planOnly {
+			p := newProgress(t.err)
+			o.progress = p.show
+		}
+		report, err := t.runScenario(ctx, file, o)
+		if err != nil {
+			return err
+		}
+		if o.planOnly {
+			continue
+		}
+		if err := t.print(report, format); err != nil {
+			return environment(err, "")
+		}
+		all = append(all, report)
+	}
+	if o.planOnly {
+		return nil
+	}
+	return judged(worst(all))
+}
+
+// repeat is the command that runs the same again.
+func repeat(file string, o runOptions) string {
+	words := []string{"faultline", "run", file}
+	if o.seed != "" {
+		words = append(words, "--seed", o.seed)
+	}
+	if o.engines != "auto" {
+		words = append(words, "--engines", o.engines)
+	}
+	for _, s := range o.set {
+		words = append(words, "--set", s)
+	}
+	for i, w := range words {
+		if strings.ContainsAny(w, " \t\"'$&|;<>()*?[]#~`\\") {
+			words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// isTerminal says that w is a terminal, and how wide.
+func isTerminal(w io.Writer) (width int, ok bool) {
+	f, isFile := w.(*os.File)
+	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	return width, err == nil
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/faultline-sim/faultline/scenarios"
+	"github.com/faultline-sim/faultline/topology/d2"
+	"github.com/faultline-sim/faultline/topology/diag"
+	"github.com/faultline-sim/faultline/topology/yamlpos"
+)
+
+func newValidate(t *terminal) *cobra.Command {
+	var set []string
+	c := &cobra.Command{
+		Use:   "validate FILE…",
+		Short: "Check topologies and scenarios, all mistakes at once",
+		Long: `Checks each file, a topology or a scenario with the topology it names, and holds the topology
+against its drawing, both ways. Runs nothing. Mistakes are printed as file:line:column.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			var all diag.List
+			for _, file := range args {
+				said, diags, err := validate(file, set)
+				if err != nil {
+					return err
+				}
+				all.Append(diags)
+				if diags.Empty() {
+					fmt.Fprintf(t.out, "%s: %s\n", file, said)
+				}
+			}
+			if !all.Empty() {
+				return t.mistakes(all)
+			}
+			return nil
+		},
+	}
+	setFlag(c, &set)
+	return c
+}
+
+// validate checks one file and says what is good about it.
+func validate(file string, set []string) (said string, diags diag.List, err error) {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return "", diags, readFailed(err)
+	}
+	if !isScenario(file, src) {
+		return validateTopology(file, set)
+	}
+	s, diags, err := scenarios.Load(file, scenarios.Options{Set: set})
+	if err != nil || !diags.Empty() {
+		return "", diags, readFailedOrNil(err)
+	}
+	said, diags, err = validateTopology(s.TopologyFile, set)
+	return fmt.Sprintf("%s; a run takes at most %s", said, scenarios.NewPlan(s).Longest().Round(time.Second)), diags, err
+}
+
+func validateTopology(file string, set []string) (said string, diags diag.List, err error) {
+	var drawing *d2.Drawing
+	top, diags, err := loadWith(file, set, &drawing)
+	if err != nil || !diags.Empty() {
+		return "", diags, readFailedOrNil(err)
+	}
+	if drawing == nil {
+		return fmt.Sprintf("no drawing; %d wires", len(top.Wires())), diags, nil
+	}
+	report := d2.Drift(top, drawing)
+	return report.String(), report.Diags, nil
+}
+
+func readFailedOrNil(err error) error {
+	if err == nil {
+		return nil
+	}
+	return readFailed(err)
+}
+
+// isScenario tells a scenario from a topology: a topology has nodes or flows of its own.
+func isScenario(file string, src []byte) bool {
+	var ignored diag.List
+	v := yamlpos.Parse(file, src, &ignored)
+	return v.Get("scenario").Present() || v.Get("load").Present() || v.Get("timeline").Present()
+}
+
+// scenarioFiles are the scenario files that paths name: files as they are, folders with all
+// scenarios in and below them, in order.
+func scenarioFiles(paths []string) ([]string, error) {
+	var files []string
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, readFailed(err)
+		}
+		if !info.IsDir() {
+			files = append(files, path)
+			continue
+		}
+		below, err := scenariosBelow(path)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, below...)
+	}
+	if len(files) == 0 {
+		return nil, usage(fmt.Errorf("no scenario in %s", strings.Join(paths, ", ")),
+			"a scenario is a YAML file with \"scenario:\" or \"load:\" in it")
+	}
+	return files, nil
+}
+
+func scenariosBelow(dir string) (files []string, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".yaml" && filepath.Ext(path) != ".yml" {
+			return err
+		}
+		src, err := os.ReadFile(path)
+		if err == nil && isScenario(path, src) {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, usage(errors.Join(fmt.Errorf("look for scenarios in %q", dir), err), "")
+	}
+	return files, nil
+}

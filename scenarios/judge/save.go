@@ -1,0 +1,137 @@
+package judge
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/faultline-sim/faultline/reports"
+	"github.com/faultline-sim/faultline/reports/rundir"
+	"github.com/faultline-sim/faultline/scenarios"
+	"github.com/faultline-sim/faultline/scenarios/runner"
+	"github.com/faultline-sim/faultline/topology"
+)
+
+// Facts are what is known of a run beside its plan and history. They stand in the run's folder, so
+// that a saved run is judged as it was when it ended.
+type Facts struct {
+	Faultline string           `json:"faultline"` // version of the program that ran it
+	Repeat    string           `json:"repeat"`
+	Stopped   string           `json:"stopped,omitempty"`
+	Engines   []reports.Engine `json:"engines"`
+	Took      time.Duration    `json:"duration_ns"`
+}
+
+// NewFacts is what an outcome leaves to be known. Stopped is the error the run ended with.
+func NewFacts(out *runner.Outcome, stopped error, version, repeat string) Facts {
+	f := Facts{Faultline: version, Repeat: repeat, Took: out.Took}
+	if stopped != nil {
+		f.Stopped = stopped.Error()
+	}
+	for _, node := range slices.Sorted(maps.Keys(out.Engines)) {
+		i := out.Engines[node]
+		f.Engines = append(f.Engines, reports.Engine{
+			Node: node, Name: i.Name, Version: i.Version, Imitation: i.Imitation, Worth: i.Worth,
+		})
+	}
+	return f
+}
+
+// saved is plan.json: all that a judge needs of the plan, durations in nanoseconds.
+type saved struct {
+	Format   int                  `json:"format"`
+	File     string               `json:"file"`
+	Seed     uint64               `json:"seed"`
+	Plan     string               `json:"plan"` // for people
+	Phases   []scenarios.Phase    `json:"phases"`
+	Acts     []scenarios.Act      `json:"acts"`
+	Flows    []scenarios.FlowPlan `json:"flows"`
+	Promise  *topology.Topology   `json:"promise"`
+	AsBuilt  *topology.Topology   `json:"as_built,omitempty"` // when it differs from the promise
+	Topology string               `json:"topology"`
+}
+
+// planFormat is the version of plan.json. A reader refuses a higher one.
+const planFormat = 1
+
+// SavePlan puts the scenario, its topology and drawing, and the plan in the run's folder. It is
+// done before the run, so that a killed run can be judged too.
+func SavePlan(dir *rundir.Dir, p *scenarios.Plan) error {
+	s := saved{
+		Format: planFormat, File: p.File, Seed: p.Seed, Plan: p.String(), Topology: p.TopologyFile,
+		Phases: p.Phases, Acts: p.Acts, Flows: p.Flows, Promise: p.Promise,
+	}
+	if p.AsBuilt != p.Promise {
+		s.AsBuilt = p.AsBuilt
+	}
+	errs := []error{
+		dir.Copy(rundir.ScenarioFile, p.File),
+		dir.Copy(rundir.TopologyFile, p.TopologyFile),
+		writeJSON(dir, rundir.PlanFile, s),
+	}
+	if p.Promise.Drawing != "" {
+		errs = append(errs, dir.Copy(rundir.DrawingFile, p.Promise.Drawing))
+	}
+	return errors.Join(errs...)
+}
+
+// SaveFacts puts what is known of a run that ended in its folder.
+func SaveFacts(dir *rundir.Dir, f Facts) error { return writeJSON(dir, rundir.FactsFile, f) }
+
+func writeJSON(dir *rundir.Dir, name string, value any) error {
+	return dir.Write(name, func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", " ")
+		return enc.Encode(value)
+	})
+}
+
+// load reads what SavePlan and SaveFacts wrote. A run that was killed has no facts.
+func load(path string) (*scenarios.Plan, Facts, error) {
+	var s saved
+	var f Facts
+	if err := readJSON(filepath.Join(path, rundir.PlanFile), &s); err != nil {
+		return nil, f, err
+	}
+	if s.Format > planFormat {
+		return nil, f, fmt.Errorf("%s has format %d, newer than this program's %d", rundir.PlanFile, s.Format, planFormat)
+	}
+	err := readJSON(filepath.Join(path, rundir.FactsFile), &f)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		f.Stopped = "the run was killed: its folder has no " + rundir.FactsFile
+	case err != nil:
+		return nil, f, err
+	}
+	if s.AsBuilt == nil {
+		s.AsBuilt = s.Promise
+	}
+	scenario, diags, err := scenarios.Load(filepath.Join(path, rundir.ScenarioFile), scenarios.Options{
+		Seed: &s.Seed, Saved: &scenarios.Topologies{Promise: s.Promise, AsBuilt: s.AsBuilt},
+	})
+	if err == nil && !diags.Empty() {
+		err = fmt.Errorf("this program does not understand the run's scenario:\n%s", diags.String())
+	}
+	if err != nil {
+		return nil, f, err
+	}
+	scenario.File = s.File
+	return scenarios.NewPlan(scenario), f, nil
+}
+
+func readJSON(path string, into any) error {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(src, into); err != nil {
+		return fmt.Errorf("read %q: %w", path, err)
+	}
+	return nil
+}
