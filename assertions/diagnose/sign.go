@@ -1,0 +1,193 @@
+package diagnose
+
+import (
+	"slices"
+	"time"
+
+	"github.com/faultline-sim/faultline/assertions/history"
+	"github.com/faultline-sim/faultline/topology"
+)
+
+// operation is one thing that a node does: a step over a wire, a handler's run (wire ""), a source's
+// send, or taking deliveries from a channel. It is the unit that signs are kept for.
+type operation struct {
+	kind    string // "step", "run", "send", "receive" or "connection"
+	node    string
+	handler string // the flow for a send
+	step    string // the channel for a receive
+	wire    string
+}
+
+// name is the operation for people.
+func (o operation) name(t *topology.Topology) string {
+	node := t.Short(o.node)
+	switch o.kind {
+	case "step":
+		return node + "." + o.handler + "/" + o.step
+	case "run":
+		return node + "." + o.handler
+	case "send":
+		return node + " sending " + o.handler
+	case "receive":
+		return node + "." + o.handler + " receiving"
+	}
+	return node + " connected over " + o.wire
+}
+
+// width of the buckets in which shares are taken.
+const width = 500 * time.Millisecond
+
+// What it takes to be a sign: in one bucket and its neighbour together, so many rows and this share
+// of them; over the run, so many.
+const (
+	leastRows  = 4
+	badShare   = 0.1
+	slowShare  = 0.3
+	leastTotal = 6
+	leastSlow  = 100 * time.Millisecond // over three times the steady p99
+	noBaseline = time.Second            // where the steady phase has too little to go by
+)
+
+// sign is how one operation went.
+type sign struct {
+	op          operation
+	base        []time.Duration // durations in the steady phase, at most mostBase
+	p99         time.Duration
+	settled     bool // p99 is known
+	buckets     []bucket
+	bad         int // no good answer, not the message's own fault
+	answers     int // of these: the far end answered, with an error of its own
+	slow        int
+	silent      int // buckets in which nothing was received though something was there
+	down        int
+	first, last int64
+	why         map[string]bool
+	worst       bool // it is a sign
+}
+
+// bucket is the rows that ended in one span.
+type bucket struct{ ok, bad, slow, in int32 }
+
+const mostBase = 4096
+
+// limit is the duration above which an operation counts as slow.
+func (s *sign) limit() time.Duration {
+	if !s.settled {
+		s.settled = true
+		slices.Sort(s.base)
+		if n := len(s.base); n >= 5 {
+			s.p99 = s.base[n-1-n/100]
+		}
+		s.base = nil
+	}
+	if s.p99 == 0 {
+		return noBaseline
+	}
+	return 3*s.p99 + leastSlow
+}
+
+func (s *sign) bucket(at int64) *bucket {
+	i := int(max(0, at) / int64(width))
+	for i >= len(s.buckets) {
+		s.buckets = append(s.buckets, bucket{})
+	}
+	return &s.buckets[i]
+}
+
+// took books an operation that went well, and whether it was slow; the harness's own delay is taken
+// off.
+func (s *sign) took(at int64, d, delay time.Duration, steady bool) {
+	if steady {
+		if len(s.base) < mostBase && !s.settled {
+			s.base = append(s.base, d)
+		}
+		s.bucket(at).ok++
+		return
+	}
+	if d-delay > s.limit() {
+		s.slow++
+		s.bucket(at).slow++
+		s.mark(at-int64(d), at)
+		return
+	}
+	s.bucket(at).ok++
+}
+
+// failed books an operation that did not go well; the reasons that are the message's own fault, or
+// that were never tried, do not count.
+func (s *sign) failed(e *history.Event) {
+	switch e.Reason {
+	case "4xx", "schema", "auth", "poison", "expression", "breaker_open", "bulkhead", "rate_limit",
+		"stopped", "crash":
+		return
+	case "5xx", "429":
+		s.answers++
+	}
+	s.trouble(e.At-e.Duration, e.At, e.Reason)
+}
+
+func (s *sign) trouble(from, at int64, reason string) {
+	s.bad++
+	s.bucket(at).bad++
+	if reason != "" {
+		if s.why == nil {
+			s.why = map[string]bool{}
+		}
+		s.why[reason] = true
+	}
+	s.mark(from, at)
+}
+
+func (s *sign) mark(from, to int64) {
+	if s.first == 0 && s.last == 0 {
+		s.first, s.last = from, to
+		return
+	}
+	s.first, s.last = min(s.first, from), max(s.last, to)
+}
+
+// significant says whether the operation was unwell beyond what happens on a good day.
+func (s *sign) significant() bool {
+	if s.down > 0 || s.silent >= 3 {
+		return true
+	}
+	if s.bad+s.slow < leastTotal {
+		return false
+	}
+	for i := range s.buckets {
+		b := s.buckets[i]
+		if i+1 < len(s.buckets) {
+			b.ok, b.bad, b.slow = b.ok+s.buckets[i+1].ok, b.bad+s.buckets[i+1].bad, b.slow+s.buckets[i+1].slow
+		}
+		all := float64(b.ok + b.bad + b.slow)
+		if b.bad >= leastRows && float64(b.bad) >= badShare*all ||
+			b.bad+b.slow >= leastRows && float64(b.bad+b.slow) >= slowShare*all {
+			return true
+		}
+	}
+	return false
+}
+
+// weight is how much is held against whoever is at fault.
+func (s *sign) weight() float64 {
+	return float64(s.bad + s.slow + 4*s.silent + 100*s.down)
+}
+
+// overlaps says whether two signs were seen at the same time, give or take two seconds: a cause is
+// seen before its victims, and a backlog outlasts both.
+func (s *sign) overlaps(o *sign) bool {
+	const slack = int64(2 * time.Second)
+	return s.first <= o.last+slack && o.first <= s.last+slack
+}
+
+// healthyBetween says whether the operation went well often enough in a span.
+func (s *sign) healthyBetween(from, to int64) bool {
+	ok, bad := int32(0), int32(0)
+	for i := int(from / int64(width)); i <= int(to/int64(width)) && i < len(s.buckets); i++ {
+		if i >= 0 {
+			ok += s.buckets[i].ok
+			bad += s.buckets[i].bad + s.buckets[i].slow
+		}
+	}
+	return ok >= leastRows && ok > 4*bad
+}
