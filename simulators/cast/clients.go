@@ -1,0 +1,42 @@
+package cast
+
+import (
+	"fmt"
+
+	"github.com/faultline-sim/faultline/simulators"
+	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/kafka"
+	"github.com/faultline-sim/faultline/simulators/conn/mqtt"
+	"github.com/faultline-sim/faultline/simulators/conn/postgres"
+	"github.com/faultline-sim/faultline/simulators/conn/redis"
+	"github.com/faultline-sim/faultline/simulators/conn/s3"
+)
+
+// Clients are the clients of every protocol there is.
+func Clients() simulators.Clients { return protocols{} }
+
+type protocols struct{}
+
+// Broker makes the client of a broker.
+func (protocols) Broker(protocol string, c conn.Config) (conn.Broker, error) {
+	switch protocol {
+	case "mqtt":
+		return mqtt.New(c), nil
+	case "kafka":
+		return kafka.New(c), nil
+	}
+	return nil, fmt.Errorf("make client: protocol %q has no brokers, accepted: kafka, mqtt", protocol)
+}
+
+// Store makes the client of a store.
+func (protocols) Store(protocol string, c conn.Config) (conn.Store, error) {
+	switch protocol {
+	case "s3":
+		return s3.New(c)
+	case "postgres":
+		return postgres.New(c)
+	case "redis":
+		return redis.New(c)
+	}
+	return nil, fmt.Errorf("make client: protocol %q has no stores, accepted: postgres, redis, s3", protocol)
+}
