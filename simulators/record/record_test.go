@@ -94,6 +94,9 @@ func TestRecord(t *testing.T) {
 			t.Fatalf("events (-want +got):\n%s", diff)
 		}
 	})
+}
+
+func TestClose(t *testing.T) {
 	t.Run("not ended/closed without its audit/no ended", func(t *testing.T) {
 		dir := t.TempDir()
 		r := start(t, dir, record.Options{})
@@ -133,6 +136,9 @@ func TestRecord(t *testing.T) {
 			t.Fatalf("%d events, %d late; want only ended, and 1", len(got), r.Late())
 		}
 	})
+}
+
+func TestOptions(t *testing.T) {
 	t.Run("a folder with a history/begun again/refused", func(t *testing.T) {
 		dir := t.TempDir()
 		stop(t, start(t, dir, record.Options{}))
