@@ -1,6 +1,7 @@
 package httpx_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -311,6 +312,24 @@ func TestShutdownAnswersWhatIsInHand(t *testing.T) {
 	}
 }
 
+func TestShutdownDoesNotWaitForAConnectionThatWasNeverUsed(t *testing.T) {
+	b := newBed(t, routes{"/ok": func(context.Context, *httpx.Request) httpx.Response { return httpx.Response{} }})
+	idle, err := b.fabric.Dialer(over, 0).Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	// Answered after the idle one was accepted: connections are accepted in order.
+	if _, err := b.client.Do(t.Context(), "GET", "/ok", nil); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	if err := b.server.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestKillFromAHandlerAndAServerAnew(t *testing.T) {
 	var b bed
 	r := routes{"/crash": func(ctx context.Context, _ *httpx.Request) httpx.Response {
@@ -355,4 +374,64 @@ func TestHundredsOfRequestsAtOnce(t *testing.T) {
 	if err := errors.Join(errs...); err != nil {
 		t.Error(err)
 	}
+}
+
+// BenchmarkDo compares the client and server with a bare loop over net/http, on the same wire, by
+// turns in one run. The metrics are requests a second of each and this package's share.
+func BenchmarkDo(b *testing.B) {
+	m := telemetry()
+	bed := newBed(b, routes{"POST /records": func(_ context.Context, r *httpx.Request) httpx.Response {
+		return httpx.Response{Status: 202, Body: r.Body}
+	}})
+	bare := http.NewServeMux()
+	bare.HandleFunc("POST /records", func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusAccepted)
+		io.Copy(w, r.Body)
+	})
+	l, err := bed.fabric.Listen("bare", 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := &http.Server{Handler: bare}
+	go server.Serve(l)
+	b.Cleanup(func() { server.Close() })
+	dialer := bed.fabric.Dialer(topology.Wire{From: over.From, To: "bare"}, 0)
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return dialer.Dial(ctx)
+	}}
+	b.Cleanup(transport.CloseIdleConnections)
+	var ours, hand time.Duration
+	n := 0
+	for b.Loop() {
+		begun := time.Now()
+		if _, err := bed.client.Do(b.Context(), "POST", "/records", m); err != nil {
+			b.Fatal(err)
+		}
+		between := time.Now()
+		if err := bareDo(b.Context(), transport, m); err != nil {
+			b.Fatal(err)
+		}
+		ours, hand, n = ours+between.Sub(begun), hand+time.Since(between), n+1
+	}
+	b.ReportMetric(float64(n)/ours.Seconds(), "client/s")
+	b.ReportMetric(float64(n)/hand.Seconds(), "bare/s")
+	b.ReportMetric(hand.Seconds()/ours.Seconds(), "ratio")
+}
+
+func bareDo(ctx context.Context, transport *http.Transport, m *message.Message) error {
+	req, err := http.NewRequestWithContext(ctx, "POST", "http://localhost/records", bytes.NewReader(m.Data))
+	if err != nil {
+		return err
+	}
+	m.Attributes(func(name, value string) bool {
+		req.Header.Set("ce-"+name, message.EscapeHeader(value))
+		return true
+	})
+	answer, err := transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	_, err = io.Copy(io.Discard, answer.Body)
+	return err
 }

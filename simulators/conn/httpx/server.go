@@ -9,8 +9,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/faultline-sim/faultline/simulators/message"
 )
@@ -48,8 +50,12 @@ type Server struct {
 	running  sync.WaitGroup // the accepting goroutine and every connection's
 
 	mu    sync.Mutex
-	conns map[net.Conn]struct{}
+	conns map[net.Conn]http.ConnState
 }
+
+// unusedFor is how long Shutdown waits for the first request of a connection that has had none:
+// net/http would wait for five seconds.
+const unusedFor = 100 * time.Millisecond
 
 // NewServer makes a server that owns the listener.
 func NewServer(l net.Listener) *Server {
@@ -57,7 +63,7 @@ func NewServer(l net.Listener) *Server {
 		listener: l,
 		mux:      http.NewServeMux(),
 		stopping: make(chan struct{}),
-		conns:    map[net.Conn]struct{}{},
+		conns:    map[net.Conn]http.ConnState{},
 	}
 	s.http = &http.Server{
 		Handler:   s.mux,
@@ -110,6 +116,12 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 // the context's deadline they are killed.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop.Do(func() { close(s.stopping) })
+	unused := time.AfterFunc(unusedFor, func() {
+		for _, c := range s.open(http.StateNew) {
+			c.Close()
+		}
+	})
+	defer unused.Stop()
 	err := s.http.Shutdown(ctx)
 	s.listener.Close()
 	if err != nil {
@@ -123,13 +135,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // so a handler may call it.
 func (s *Server) Kill() {
 	s.stop.Do(func() { close(s.stopping) })
-	s.mu.Lock()
-	open := make([]net.Conn, 0, len(s.conns))
-	for c := range s.conns {
-		open = append(open, c)
-	}
-	s.mu.Unlock()
-	for _, c := range open {
+	for _, c := range s.open(http.StateNew, http.StateActive, http.StateIdle) {
 		if abrupt, ok := c.(interface{ SetLinger(sec int) error }); ok {
 			abrupt.SetLinger(0)
 		}
@@ -150,14 +156,28 @@ func (s *Server) Close() error {
 func (s *Server) track(c net.Conn, state http.ConnState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch state {
-	case http.StateNew:
-		s.conns[c] = struct{}{}
-		s.running.Add(1)
-	case http.StateClosed:
+	if state == http.StateClosed {
 		delete(s.conns, c)
 		s.running.Done()
+		return
 	}
+	if state == http.StateNew {
+		s.running.Add(1)
+	}
+	s.conns[c] = state
+}
+
+// open are the connections in one of the states.
+func (s *Server) open(in ...http.ConnState) []net.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var open []net.Conn
+	for c, state := range s.conns {
+		if slices.Contains(in, state) {
+			open = append(open, c)
+		}
+	}
+	return open
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, names []string, h Handler) {

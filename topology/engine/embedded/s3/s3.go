@@ -11,7 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"sync"
+	"time"
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
@@ -32,7 +35,12 @@ type running struct {
 	gate   *gate.Gate
 	server *http.Server
 	served chan struct{}
+	unused sync.Map // connections (net.Conn) that have had no request
 }
+
+// unusedFor is how long Stop waits for the first request of a connection that has had none:
+// net/http would wait for five seconds.
+const unusedFor = 100 * time.Millisecond
 
 // New prepares an engine; nothing listens before Start.
 func New(cfg engine.Config) (engine.Engine, error) {
@@ -55,11 +63,8 @@ func (e *Engine) Start(ctx context.Context) error {
 		gofakes3.WithLogger(gofakes3.DiscardLog()),
 		gofakes3.WithTimeSkewLimit(0),
 		gofakes3.WithoutVersioning())
-	r := &running{
-		gate:   gate.New(l),
-		server: &http.Server{Handler: fake.Server()},
-		served: make(chan struct{}),
-	}
+	r := &running{gate: gate.New(l), served: make(chan struct{})}
+	r.server = &http.Server{Handler: fake.Server(), ConnState: r.track}
 	go func() {
 		defer close(r.served)
 		r.server.Serve(r.gate)
@@ -69,6 +74,20 @@ func (e *Engine) Start(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("probe s3 at %s: %w", l.Addr(), err), e.Kill(ctx))
 	}
 	return nil
+}
+
+func (r *running) track(c net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		r.unused.Store(c, nil)
+	} else {
+		r.unused.Delete(c)
+	}
+}
+
+func (r *running) closeUnused() {
+	for c := range r.unused.Range {
+		c.(net.Conn).Close()
+	}
 }
 
 // probe asks for the list of buckets over a connection of its own.
@@ -100,6 +119,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	if r == nil {
 		return nil
 	}
+	defer time.AfterFunc(unusedFor, r.closeUnused).Stop()
 	if err := r.server.Shutdown(ctx); err != nil {
 		return errors.Join(fmt.Errorf("stop s3: %w", err), e.Kill(ctx))
 	}
