@@ -33,11 +33,11 @@ func EscapeHeader(v string) string {
 // UnescapeHeader undoes EscapeHeader. It takes lower case digits too and refuses what does not
 // decode to UTF-8.
 func UnescapeHeader(v string) (string, error) {
+	var b strings.Builder
 	i := strings.IndexByte(v, '%')
 	if i < 0 {
-		return v, nil
+		i = len(v)
 	}
-	var b strings.Builder
 	b.WriteString(v[:i])
 	for ; i < len(v); i++ {
 		if v[i] != '%' {

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -25,16 +26,16 @@ func (m *Message) Structured() ([]byte, error) {
 	var buf [64]byte
 	b := make([]byte, 0, 320+len(m.Data)+len(m.Data)/3)
 	b = append(b, `{"specversion":"1.0"`...)
-	b = appendMember(b, AttrID, string(appendID(buf[:0], m.Flow, m.Number)))
-	b = appendMember(b, AttrType, typePrefix+m.Flow)
+	b = appendMember(b, AttrID, appendID(buf[:0], m.Flow, m.Number))
+	b = appendMember(b, AttrType, append(append(buf[:0], typePrefix...), m.Flow...))
 	b = appendMember(b, AttrSource, m.Source)
 	b = appendMember(b, AttrSubject, m.Subject)
-	b = appendMember(b, AttrTime, string(appendTime(buf[:0], m.Time)))
+	b = appendMember(b, AttrTime, appendTime(buf[:0], m.Time))
 	b = appendMember(b, AttrDataContentType, ContentType)
-	b = appendMember(b, AttrTraceparent, string(m.appendTraceparent(buf[:0])))
+	b = appendMember(b, AttrTraceparent, m.appendTraceparent(buf[:0]))
 	b = appendMember(b, AttrPartitionKey, m.Key)
-	b = appendMember(b, AttrSequence, string(m.appendSequence(buf[:0])))
-	b = appendMember(b, AttrExpiryTime, string(appendTime(buf[:0], m.Expires)))
+	b = appendMember(b, AttrSequence, m.appendSequence(buf[:0]))
+	b = appendMember(b, AttrExpiryTime, appendTime(buf[:0], m.Expires))
 	if m.Attempt != 0 {
 		b = appendAttempt(append(b, `,"attempt":`...), m.Attempt)
 	}
@@ -44,8 +45,8 @@ func (m *Message) Structured() ([]byte, error) {
 }
 
 // appendMember is one string member, nothing for an empty one.
-func appendMember(b []byte, name, value string) []byte {
-	if value == "" {
+func appendMember[T string | []byte](b []byte, name string, value T) []byte {
+	if len(value) == 0 {
 		return b
 	}
 	b = append(b, ',', '"')
@@ -53,7 +54,7 @@ func appendMember(b []byte, name, value string) []byte {
 	b = append(b, '"', ':')
 	for i := range len(value) {
 		if c := value[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
-			quoted, _ := json.Marshal(value) // a string cannot fail
+			quoted, _ := json.Marshal(string(value)) // a string cannot fail
 			return append(b, quoted...)
 		}
 	}
@@ -85,12 +86,14 @@ func FromStructured(doc []byte) (*Message, error) {
 	if err := jsonparser.ObjectEach(doc, e.member); err != nil {
 		return nil, fmt.Errorf("read event: %w", err)
 	}
+	e.decode()
 	return FromAttributes(e.get, e.data)
 }
 
 // structured is a document's members while it is read; slices point into it.
 type structured struct {
 	values [len(attributes)][]byte
+	texts  [len(attributes)]string
 	data   []byte
 }
 
@@ -136,17 +139,40 @@ func dataOf(value []byte, kind jsonparser.ValueType) []byte {
 	return value
 }
 
+// decode turns the values into text, in one piece of memory.
+func (e *structured) decode() {
+	var buf [512]byte
+	all := buf[:0]
+	var ends [len(attributes)]int
+	for i, value := range e.values {
+		all = appendText(all, value)
+		ends[i] = len(all)
+	}
+	text, begin := string(all), 0
+	for i, end := range ends {
+		e.texts[i] = text[begin:end]
+		begin = end
+	}
+}
+
+// appendText decodes a JSON string without its quotes.
+func appendText(b, value []byte) []byte {
+	if bytes.IndexByte(value, '\\') < 0 {
+		return append(b, value...)
+	}
+	text, err := jsonparser.ParseString(value)
+	if err != nil { // half a surrogate pair, which the standard library replaces
+		_ = json.Unmarshal(dataOf(value, jsonparser.String), &text)
+	}
+	return append(b, text...)
+}
+
 // get is an attribute's text.
 func (e *structured) get(name string) string {
-	i := index(name)
-	if i < 0 || e.values[i] == nil {
-		return ""
+	if i := index(name); i >= 0 {
+		return e.texts[i]
 	}
-	text, err := jsonparser.ParseString(e.values[i])
-	if err != nil { // half a surrogate pair, which the standard library replaces
-		_ = json.Unmarshal(dataOf(e.values[i], jsonparser.String), &text)
-	}
-	return text
+	return ""
 }
 
 func index[T string | []byte](name T) int {
