@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -112,10 +113,11 @@ func ExplainStatus(status int) *Failure {
 }
 
 // Final says that trying again is of no use: a broken schema and a bad token never are, nor are the
-// reasons that a policy declares permanent.
+// reasons and statuses that a policy declares permanent.
 func (f *Failure) Final(permanent []string) bool {
 	return f.Permanent || f.Reason == ReasonSchema || f.Reason == ReasonAuth ||
-		slices.Contains(permanent, f.Reason)
+		slices.Contains(permanent, f.Reason) ||
+		f.Status != 0 && slices.Contains(permanent, strconv.Itoa(f.Status))
 }
 
 // Spread is the n-th pause of a backoff (n from 1) with its jitter drawn from r.

@@ -58,6 +58,7 @@ type Actor struct {
 	dice     dice
 	replies  replies
 	pool     *semaphore.Weighted // nil is unbounded
+	pass     pass
 	gone     atomic.Pointer[string]
 	inHand   atomic.Int64
 }

@@ -55,7 +55,8 @@ type step struct {
 	wire    string
 	born    string // by whom derived messages are born
 	span    uint64
-	local   bool // publishes to a mailbox of the own service
+	local   bool   // publishes to a mailbox of the own service
+	issuer  string // call: the service whose tokens the far end asks for, "" for none
 	do      []*step
 	act     action
 	cond    *topology.Expression
@@ -120,7 +121,7 @@ func (p *Program) handler(t *topology.Topology, declared *topology.Handler) (*Ha
 		p.addTable(d.In, h.known)
 	}
 	var err error
-	h.steps, err = p.steps(h, declared.Do)
+	h.steps, err = p.steps(t, h, declared.Do)
 	return h, err
 }
 
@@ -144,10 +145,12 @@ func (h *Handler) deadLetter(channel *topology.Channel) {
 	h.dead = &dead
 }
 
-func (p *Program) steps(h *Handler, declared []*topology.Step) ([]*step, error) {
+func (p *Program) steps(
+	t *topology.Topology, h *Handler, declared []*topology.Step,
+) ([]*step, error) {
 	var steps []*step
 	for _, d := range declared {
-		s, err := p.step(h, d)
+		s, err := p.step(t, h, d)
 		if err != nil {
 			return nil, fmt.Errorf("compile step %q: %w", d.Name, err)
 		}
@@ -156,7 +159,9 @@ func (p *Program) steps(h *Handler, declared []*topology.Step) ([]*step, error) 
 	return steps, nil
 }
 
-func (p *Program) step(h *Handler, declared *topology.Step) (s *step, err error) {
+func (p *Program) step(
+	t *topology.Topology, h *Handler, declared *topology.Step,
+) (s *step, err error) {
 	s = &step{
 		Step: declared, guard: p.nextGuard(), act: actions[declared.Kind],
 		born: p.Node.Name + "/" + h.Name + "/" + declared.Name,
@@ -176,8 +181,11 @@ func (p *Program) step(h *Handler, declared *topology.Step) (s *step, err error)
 		s.wire = p.WireTo(far)
 	}
 	s.mu, s.sigma = logNormal(declared.P50, declared.P99)
-	if s.do, err = p.steps(h, declared.Do); err != nil {
+	if s.do, err = p.steps(t, h, declared.Do); err != nil {
 		return nil, err
+	}
+	if far := t.Node(declared.FarNode()); far != nil && declared.Kind == topology.Call {
+		s.issuer = far.Authenticates
 	}
 	return s, s.compileTexts()
 }

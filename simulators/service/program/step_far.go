@@ -20,6 +20,9 @@ func call(ctx context.Context, x *run, s *step, it *Item) error {
 	if err != nil {
 		return err
 	}
+	if err := x.a.introduce(s, m); err != nil {
+		return err
+	}
 	path := fill(s.Path, url.PathEscape(m.Subject))
 	client := x.a.Callees[s.Target]
 	return x.fallback(s, it, x.one(ctx, s, it, try{
