@@ -49,7 +49,8 @@ func (t *Topology) Downstream(node string) []string { return t.reach(node, t.hop
 // Upstream is the nodes from which messages of any flow can reach a node, in the topology's order.
 func (t *Topology) Upstream(node string) []string { return t.reach(node, t.hops(true)) }
 
-// hops is who gives messages to whom; brokers stand between those who publish and those who take.
+// hops is who gives messages to whom. Channels stand between those who publish and those who take,
+// so that what meets on one broker only does not mix.
 func (t *Topology) hops(back bool) map[string][]string {
 	next := map[string][]string{}
 	add := func(from, to string) {
@@ -62,15 +63,21 @@ func (t *Topology) hops(back bool) map[string][]string {
 	}
 	for _, n := range t.Nodes {
 		for _, s := range n.Sends {
-			add(n.Name, s.FarNode())
+			node, _, _ := s.HTTP()
+			add(n.Name, node)
+			add(n.Name, s.Channel())
 		}
 		for _, h := range n.Handlers {
-			add(ChannelNode(h.Source()), n.Name)
+			add(h.Source(), n.Name)
 			for s := range h.Steps() {
-				if s.Kind == Lookup {
-					add(s.FarNode(), n.Name)
-				} else {
-					add(n.Name, s.FarNode())
+				switch s.Kind {
+				case Lookup:
+					add(s.Target, n.Name)
+				case Request:
+					add(n.Name, s.Target)
+					add(s.ReplyTo, n.Name)
+				case Call, StoreStep, Publish:
+					add(n.Name, s.Target)
 				}
 			}
 		}
@@ -78,12 +85,20 @@ func (t *Topology) hops(back bool) map[string][]string {
 	return next
 }
 
+// reach follows hops from a node, or from all channels of a broker; a channel on the way stands for
+// its broker.
 func (t *Topology) reach(node string, next map[string][]string) []string {
-	found := map[string]bool{node: true}
-	for queue := []string{node}; len(queue) > 0; queue = queue[1:] {
+	found, queue := map[string]bool{node: true}, []string{node}
+	for _, c := range t.Channels {
+		if c.Node() == node {
+			queue = append(queue, c.Ref)
+		}
+	}
+	for ; len(queue) > 0; queue = queue[1:] {
 		for _, far := range next[queue[0]] {
 			if !found[far] {
 				found[far] = true
+				found[ChannelNode(far)] = true
 				queue = append(queue, far)
 			}
 		}

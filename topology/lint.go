@@ -26,7 +26,7 @@ type Finding struct {
 	Flow     string        // "" when no single flow is meant
 	Text     string        // lower case, without a full stop
 	Hint     string        // what to do about it
-	At       diag.Position // where the file declares what is meant; without a line when that is not known
+	At       diag.Position // where the file declares what is meant; no line when that is not known
 }
 
 // String is "file:line:column: text; hint [code]", as diagnostics are printed.

@@ -87,7 +87,8 @@ func (f *Flow) over(ref string) bool {
 func (l *linter) cluster(n *Node) {
 	if n.Kind == Broker && n.Protocol == "mqtt" && n.Brokers > 1 {
 		l.add("broker-cannot", SeverityFault, about{node: n},
-			fmt.Sprintf("%s asks for %d cluster nodes, an mqtt broker has one", l.t.Short(n.Name), n.Brokers),
+			fmt.Sprintf("%s asks for %d cluster nodes, an mqtt broker has one",
+				l.t.Short(n.Name), n.Brokers),
 			"take brokers away")
 	}
 }

@@ -117,8 +117,8 @@ func TestRead(t *testing.T) {
 			[]string{"f.d2:1:1: connection missing destination [syntax]"}},
 		{"language/unknown shape/refused", "가: {shape: foo}", Options{},
 			[]string{`f.d2:1:12: unknown shape "foo" [syntax]`}},
-		{"aside/text and code and class/noted", "n: |md\n # hi\n|\nn -> b\nc: |go f() |\nd: {shape: class; +f: int}",
-			Options{}, []string{"4:6 b",
+		{"aside/text and code and class/noted",
+			"n: |md\n # hi\n|\nn -> b\nc: |go f() |\nd: {shape: class; +f: int}", Options{}, []string{"4:6 b",
 				`f.d2:1:1: text "n" is not part of the system [set-aside]`,
 				`f.d2:4:1: a link with text "n" is not part of the system [set-aside]`,
 				`f.d2:5:1: code "c" is not part of the system [set-aside]`,
@@ -142,8 +142,11 @@ func TestRead(t *testing.T) {
 			[]string{"1:1 u", "2:1 x container", "1:1 x.x", "1:6 한글 container", "1:6 x.y", "1:9 한글.v",
 				"1:1 x.x -> x.y", "1:1 u -> 한글.v"}},
 		{"imports/outside/refused", "x: @../secret\ny: @/etc/passwd", Options{FS: folder},
-			[]string{`f.d2:1:4: import "../secret.d2": it lies outside the drawing's folder, copy it in [import]`,
-				`f.d2:2:4: import "/etc/passwd.d2": it lies outside the drawing's folder, copy it in [import]`}},
+			[]string{
+				`f.d2:1:4: import "../secret.d2": it lies outside the drawing's folder, ` +
+					"copy it in [import]",
+				`f.d2:2:4: import "/etc/passwd.d2": it lies outside the drawing's folder, ` +
+					"copy it in [import]"}},
 		{"imports/missing/refused", "x: @nowhere", Options{FS: folder},
 			[]string{`f.d2:1:4: import "nowhere.d2": file does not exist [import]`}},
 		{"imports/broken/in the imported file", "x: @broken", Options{FS: folder},
@@ -157,16 +160,18 @@ func TestRead(t *testing.T) {
 			[]string{"2:14 b", "2:19 c", "2:14 b -> c"}},
 		{"boards/scenario by short name/inherits", "a\nscenarios: {y: {a -> c}}", Options{Board: "y"},
 			[]string{"1:1 a", "2:22 c", "2:17 a -> c"}},
-		{"boards/step in a layer/read", "layers: {x: {steps: {1: {b}; 2: {c}}}}", Options{Board: "x.steps.2"},
+		{"boards/step in a layer/read", "layers: {x: {steps: {1: {b}; 2: {c}}}}",
+			Options{Board: "x.steps.2"},
 			[]string{"1:26 b", "1:34 c"}},
 		{"boards/only boards/choice", "layers: {x: {a}; y: {b}}", Options{},
-			[]string{"f.d2:1:1: all boxes are in other boards, choose one with --board, accepted: layers.x, " +
-				"layers.y [board]"}},
+			[]string{"f.d2:1:1: all boxes are in other boards, choose one with --board, accepted: " +
+				"layers.x, layers.y [board]"}},
 		{"boards/unknown/nearest", "layers: {night: {a}}", Options{Board: "layers.nigth"},
 			[]string{`f.d2:1:1: there is no board "layers.nigth", accepted: layers.night; did you mean ` +
 				`"layers.night" [unknown-board]`}},
 		{"limits/empty/refused", " \n", Options{}, []string{"f.d2:1:1: the drawing has no box [empty]"}},
-		{"limits/binary/refused", "a\xff", Options{}, []string{"f.d2:1:1: file is not UTF-8 text [encoding]"}},
+		{"limits/binary/refused", "a\xff", Options{},
+			[]string{"f.d2:1:1: file is not UTF-8 text [encoding]"}},
 		{"limits/depth/refused", "x\n" + deep, Options{},
 			[]string{"f.d2:2:1: more than 200 braces and brackets are open at once [too-deep]"}},
 	}

@@ -1,6 +1,7 @@
 package d2
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,7 +17,8 @@ func (s *system) node(name string, kind topology.Kind) *topology.Node {
 	if n := s.Node(name); n != nil {
 		return n
 	}
-	n := &topology.Node{Name: name, Kind: kind, At: diag.Position{File: "t.yaml", Line: 1 + len(s.Nodes), Column: 3}}
+	at := diag.Position{File: "t.yaml", Line: 1 + len(s.Nodes), Column: 3}
+	n := &topology.Node{Name: name, Kind: kind, At: at}
 	s.Nodes = append(s.Nodes, n)
 	return n
 }
@@ -47,7 +49,8 @@ func (s *system) subscribe(name, channel string) *system {
 func (s *system) login(fleet, auth, to string) *system {
 	n := s.node(fleet, topology.Fleet)
 	n.Login = s.node(auth, topology.Service).Name
-	n.Sends = append(n.Sends, &topology.Send{Flow: "f", To: s.node(to, topology.Service).Name + " POST /f"})
+	s.services(to)
+	n.Sends = append(n.Sends, &topology.Send{Flow: "f", To: to + " POST /f"})
 	return s
 }
 
@@ -102,9 +105,10 @@ func TestDrift(t *testing.T) {
 			found{Carried: map[string][]string{"a -> b": {"wire b -> a"}}}},
 		{"drift/nothing/uncarried", "a -> b\nb -> c", new(system).services("b", "c").call("a", "b"),
 			found{Carried: map[string][]string{"a -> b": {"wire a -> b"}, "b -> c": nil},
-				Diags: []string{"f.d2:2:1: drawn link b -> c is carried by no wire and no channel; let a flow " +
-					"or a step use it, or take it out of the drawing [drift]"}}},
-		{"drift/container/one member is enough", "a -> c; c.x; c.y", new(system).services("c.x", "c.y").call("a", "c.x"),
+				Diags: []string{"f.d2:2:1: drawn link b -> c is carried by no wire and no channel; let a " +
+					"flow or a step use it, or take it out of the drawing [drift]"}}},
+		{"drift/container/one member is enough", "a -> c; c.x; c.y",
+			new(system).services("c.x", "c.y").call("a", "c.x"),
 			found{Carried: map[string][]string{"a -> c": {"wire a -> c.x"}}}},
 		{"drift/container and its member/another member", "c -> c.x; c.y",
 			new(system).services("c.x").call("c.y", "c.x"),
@@ -118,7 +122,8 @@ func TestDrift(t *testing.T) {
 		{"drift/channel/carried with its broker's wires", "a -> b; q.broker",
 			new(system).publish("a", "q.broker/c").subscribe("b", "q.broker/c"),
 			found{Carried: map[string][]string{"a -> b": {"channel q.broker/c over wire b -> q.broker"}}}},
-		{"drift/broker between/carried", "a -> q -> b", new(system).publish("a", "q/c").subscribe("b", "q/c"),
+		{"drift/broker between/carried", "a -> q -> b",
+			new(system).publish("a", "q/c").subscribe("b", "q/c"),
 			found{Carried: map[string][]string{"a -> q": {"wire a -> q"}, "q -> b": {"wire b -> q"}}}},
 		{"drift/refined box/counts for its box", "a -> m -> b",
 			new(system).publish("a", "m.in/c").subscribe("m.rule", "m.in/c").publish("m.rule", "m.out/d").
@@ -129,7 +134,8 @@ func TestDrift(t *testing.T) {
 		{"drift/login/carried by the way on", "f -- auth -- gate", new(system).login("f", "auth", "gate"),
 			found{Carried: map[string][]string{"f -- auth": {"wire f -> auth"},
 				"auth -- gate": {"wire f -> gate after a login at auth"}}}},
-		{"drift/login not drawn/way on not drawn", "auth -- gate; f", new(system).login("f", "auth", "gate"),
+		{"drift/login not drawn/way on not drawn", "auth -- gate; f",
+			new(system).login("f", "auth", "gate"),
 			found{Carried: map[string][]string{"auth -- gate": {"wire f -> gate after a login at auth"}},
 				Undrawn: []string{"f -> auth", "f -> gate"}, Diags: []string{
 					"t.yaml:1:3: wire f -> auth is not drawn in f.d2; draw a link, or say why not with undrawn: " +
@@ -138,7 +144,8 @@ func TestDrift(t *testing.T) {
 						`"reason" at one of its ends [drift]`}}},
 		{"drift/undrawn node/mistake once", "a; c.x", new(system).services("c.x").call("a", "c.y"),
 			found{Carried: map[string][]string{}, Undrawn: []string{"a -> c.y"}, Diags: []string{
-				`t.yaml:3:3: node "c.y" is not drawn in f.d2; draw it, or say why not with undrawn: "reason" [drift]`}}},
+				`t.yaml:3:3: node "c.y" is not drawn in f.d2; draw it, or say why not with undrawn: ` +
+					`"reason" [drift]`}}},
 		{"drift/undrawn with a reason/excused", "a", new(system).call("a", "cache").excuse("cache"),
 			found{Carried: map[string][]string{}, Excused: []string{"a -> cache"}}},
 		{"drift/box without a node/mistake", "a; b", new(system).services("a"),
@@ -153,5 +160,20 @@ func TestDrift(t *testing.T) {
 				t.Errorf("drift (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestDriftIotPlatform holds the reference system against its drawing.
+func TestDriftIotPlatform(t *testing.T) {
+	var d *Drawing
+	top, diags, err := topology.Load("../examples/iot-platform.yaml",
+		topology.Options{Draw: Draw(Options{}, &d)})
+	if err != nil || !diags.Empty() {
+		t.Fatalf("load: %v\n%s", err, diags.String())
+	}
+	report := Drift(top, d)
+	want := fmt.Sprintf("17 of 17 drawn links carried by %d wires", len(top.Wires()))
+	if report.String() != want || !report.Diags.Empty() || len(report.Undrawn) > 0 {
+		t.Errorf("%s\n%s%v", report, report.Diags.String(), report.Undrawn)
 	}
 }
