@@ -45,8 +45,8 @@ func environment(err error, hint string) error {
 	return &exit{Code: exitEnvironment, Err: err, Hint: hint}
 }
 
-// judged is the code of a run's overall verdict, with nothing left to print.
-func judged(v assertions.Value) error {
+// verdictExit is the code of an overall verdict, with nothing left to print.
+func verdictExit(v assertions.Value) error {
 	switch v {
 	case assertions.Valid:
 		return nil

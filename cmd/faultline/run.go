@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,25 +35,41 @@ func (t *terminal) runScenario(ctx context.Context, file string, o runOptions) (
 	}
 
 	// run: the system up, broken, healed, read back; a history
-	dir, err := rundir.Create(o.out, scenario.Name)
+	dir, err := newFolder(o.out, plan)
 	if err != nil {
-		return reports.Report{}, environment(err, "name another folder with --out")
+		return reports.Report{}, err
 	}
 	defer dir.Close()
 	outcome, stopped := runner.Run(ctx, plan, o.runner(dir))
-	if outcome == nil {
-		return reports.Report{}, environment(stopped, "")
-	}
-	if err := judge.Save(dir, plan, judge.NewFacts(outcome, stopped, version(), repeat(file, o))); err != nil {
-		return reports.Report{}, environment(err, "")
+
+	// check: history to verdicts
+	report, err := judged(dir, judge.NewFacts(outcome, stopped, version(), repeat(file, o)))
+	if err != nil {
+		return report, environment(errors.Join(stopped, err), environmentHint(err))
 	}
 
-	// check: history to verdicts; report: verdicts to files
-	report, err := judge.Run(dir.Path())
-	if err != nil {
-		return report, environment(err, "")
-	}
+	// report: verdicts to files and terminal
 	return report, endedEarly(stopped, judge.Write(dir, report))
+}
+
+// newFolder makes the run's folder with its plan in it.
+func newFolder(out string, plan *scenarios.Plan) (*rundir.Dir, error) {
+	dir, err := rundir.Create(out, plan.Name)
+	if err != nil {
+		return nil, environment(err, "name another folder with --out")
+	}
+	if err := judge.SavePlan(dir, plan); err != nil {
+		return nil, environment(errors.Join(err, dir.Close()), environmentHint(err))
+	}
+	return dir, nil
+}
+
+// judged keeps what is known of the run in its folder, and judges it.
+func judged(dir *rundir.Dir, facts judge.Facts) (reports.Report, error) {
+	if err := judge.SaveFacts(dir, facts); err != nil {
+		return reports.Report{}, err
+	}
+	return judge.Run(dir.Path())
 }
 
 // runOptions are the flags of run and test.
@@ -165,7 +182,7 @@ func (t *terminal) runAll(ctx context.Context, files []string, o runOptions, qui
 	if o.planOnly {
 		return nil
 	}
-	return judged(worst(all))
+	return verdictExit(worst(all))
 }
 
 // repeat is the command that runs the same again.

@@ -55,7 +55,7 @@ func failedOn(name string) match {
 	}
 }
 
-func (o *onWire) Bite() int64 { return max(o.Touched(), o.failed.Value()) }
+func (o *onWire) Bite() int64 { return max(o.Touched(), o.failed.Bite()) }
 
 func (o *onWire) Heal(ctx context.Context) error {
 	o.heal.Do(func() {

@@ -62,8 +62,8 @@ func judge(path string) (reports.Report, *scenarios.Plan, error) {
 		Events: h.Len(), Shed: h.Shed(), Took: facts.Took, Repeat: facts.Repeat,
 	}
 	fill(&r, plan, ledger)
-	for _, s := range diagnose.History(h.Events, plan.Promise) {
-		r.Suspects = append(r.Suspects, reports.Suspect(s))
+	for _, s := range diagnose.Diagnose(h.Events, plan.Promise) {
+		r.Suspects = append(r.Suspects, reports.Suspect{Where: s.Where, Score: s.Score, Evidence: s.Evidence})
 	}
 	return r, plan, nil
 }

@@ -28,12 +28,16 @@ type Facts struct {
 	Took      time.Duration    `json:"duration_ns"`
 }
 
-// NewFacts is what an outcome leaves to be known. Stopped is the error the run ended with.
+// NewFacts is what an outcome, nil for none, leaves to be known. Stopped is the error the run ended with.
 func NewFacts(out *runner.Outcome, stopped error, version, repeat string) Facts {
-	f := Facts{Faultline: version, Repeat: repeat, Took: out.Took}
+	f := Facts{Faultline: version, Repeat: repeat}
 	if stopped != nil {
 		f.Stopped = stopped.Error()
 	}
+	if out == nil {
+		return f
+	}
+	f.Took = out.Took
 	for _, node := range slices.Sorted(maps.Keys(out.Engines)) {
 		i := out.Engines[node]
 		f.Engines = append(f.Engines, reports.Engine{

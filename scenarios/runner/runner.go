@@ -27,7 +27,6 @@ type Options struct {
 	// Progress is told what the run is doing; nil is allowed. It is called from one goroutine at a
 	// time and must not block for long.
 	Progress func(Progress)
-	Own      Own
 }
 
 // Progress is one thing to show while a run goes on.

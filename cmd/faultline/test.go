@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/faultline-sim/faultline/assertions/spec"
+	"github.com/faultline-sim/faultline/reports"
+	"github.com/faultline-sim/faultline/scenarios/judge"
+)
+
+// testOptions are the flags of test.
+type testOptions struct {
+	run      runOptions
+	count    int
+	parallel int
+	junit    string
+}
+
+func newTest(t *terminal) *cobra.Command {
+	var o testOptions
+	c := &cobra.Command{
+		Use:   "test PATH…",
+		Short: "Run scenarios and compare their verdicts with what they expect",
+		Long: `Runs every scenario in the files and folders, several at once, and compares each one's verdicts with
+its expect: section. Without one, every verdict must be valid. A broken twin passes when it gets
+exactly the invalid verdicts it expects: a harness that cannot tell twins apart has proved nothing.`,
+		Example: "  faultline test scenarios/library\n  faultline test outage.yaml --count 10",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := o.run.valid(); err != nil {
+				return err
+			}
+			if o.count < 1 || o.parallel < 1 {
+				return usage(errors.New("--count and --parallel begin at 1"), "")
+			}
+			files, err := scenarioFiles(args)
+			if err != nil {
+				return err
+			}
+			return t.testAll(c.Context(), files, o)
+		},
+	}
+	o.run.flags(c)
+	c.Flags().IntVar(&o.count, "count", 1, "how often each scenario is run")
+	c.Flags().IntVar(&o.parallel, "parallel", 4, "how many run at once")
+	c.Flags().StringVar(&o.junit, "junit", "", "also write the verdicts of all runs to this file, as JUnit XML")
+	return c
+}
+
+// tested is one run of one scenario, held against what it expects.
+type tested struct {
+	file        string
+	report      reports.Report
+	differences []spec.Difference
+	err         error
+	took        time.Duration
+}
+
+// testAll runs all scenarios, a few at a time, and prints a line for each as it ends.
+func (t *terminal) testAll(ctx context.Context, files []string, o testOptions) error {
+	var mu sync.Mutex
+	var all []tested
+	var group errgroup.Group
+	group.SetLimit(o.parallel)
+	begun := time.Now()
+	for range o.count {
+		for _, file := range files {
+			group.Go(func() error {
+				one := t.testOne(ctx, file, o.run)
+				mu.Lock()
+				defer mu.Unlock()
+				all = append(all, one)
+				t.printTested(one)
+				return nil
+			})
+		}
+	}
+	_ = group.Wait() // each run keeps its own error
+	return t.testSummary(all, o, time.Since(begun))
+}
+
+func (t *terminal) testOne(ctx context.Context, file string, o runOptions) tested {
+	if ctx.Err() != nil {
+		return tested{file: file, err: context.Cause(ctx)}
+	}
+	begun := time.Now()
+	report, err := t.runScenario(ctx, file, o)
+	one := tested{file: file, report: report, err: err}
+	if err == nil {
+		_, one.differences, one.err = judge.Compare(report.Folder)
+	}
+	one.took = time.Since(begun)
+	return one
+}
+
+func (one tested) passed() bool { return one.err == nil && len(one.differences) == 0 }
+
+func (t *terminal) printTested(one tested) {
+	if one.passed() {
+		fmt.Fprintf(t.out, "ok    %-60s %6.1fs  %s\n", one.file, one.took.Seconds(), verdictWords(one.report))
+		return
+	}
+	fmt.Fprintf(t.out, "FAIL  %-60s %6.1fs\n", one.file, one.took.Seconds())
+	if one.err != nil {
+		fmt.Fprintf(t.out, "      %v\n", one.err)
+	}
+	for _, d := range one.differences {
+		fmt.Fprintf(t.out, "      %s\n", reports.Plain(d.String()))
+	}
+	if one.report.Folder != "" {
+		fmt.Fprintf(t.out, "      folder: %s\n", one.report.Folder)
+	}
+}
+
+// verdictWords is "24 valid" or "22 valid, as expected invalid: isolation".
+func verdictWords(r reports.Report) string {
+	valid, _, _ := reports.Counts(r.Verdicts)
+	words := fmt.Sprintf("%d valid", valid)
+	var others []string
+	for _, v := range r.Verdicts {
+		if v.Value != "valid" {
+			others = append(others, fmt.Sprintf("%s %s", v.Name, v.Value))
+		}
+	}
+	if len(others) > 0 {
+		words += "; as expected: " + strings.Join(others, ", ")
+	}
+	return words
+}
+
+func (t *terminal) testSummary(all []tested, o testOptions, took time.Duration) error {
+	failed, environmental := 0, error(nil)
+	var judgedRuns []reports.Report
+	for _, one := range all {
+		if !one.passed() {
+			failed++
+		}
+		var known *exit
+		if errors.As(one.err, &known) && known.Code != exitInvalid {
+			environmental = errors.Join(environmental, one.err)
+		}
+		judgedRuns = append(judgedRuns, one.report)
+	}
+	fmt.Fprintf(t.out, "%d passed, %d failed\n", len(all)-failed, failed)
+	fmt.Fprintf(t.err, "faultline: %d runs in %s\n", len(all), took.Round(time.Second))
+	if o.junit != "" {
+		if err := writeJUnit(o.junit, judgedRuns); err != nil {
+			return environment(err, "")
+		}
+	}
+	switch {
+	case failed == 0:
+		return nil
+	case environmental != nil:
+		var known *exit
+		errors.As(environmental, &known)
+		return &exit{Code: known.Code}
+	}
+	return &exit{Code: exitInvalid}
+}
+
+func writeJUnit(path string, all []reports.Report) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return reports.JUnit(f, all...)
+}
