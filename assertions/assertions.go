@@ -56,7 +56,7 @@ type Anomaly struct {
 	Message int64           `json:"message"`         // −1 when no single message is meant
 	Where   string          `json:"where,omitempty"` // node, wire, channel or handler
 	Text    string          `json:"text"`
-	Events  []history.Event `json:"-"` // in time order, at most 20
+	Events  []history.Event `json:"events,omitempty"` // in time order, at most 20
 }
 
 // Window is a span of a run, from its beginning; To is exclusive.
