@@ -50,7 +50,8 @@ func decoded(t *testing.T) (keys, values []string) {
 	}
 	values = slices.Concat(values, kinds, protocols[Broker], protocols[Store], stepKinds,
 		[]string{string(AtLeastOnce), string(ExactlyOnce), string(AtMostOnce)})
-	return keys, slices.DeleteFunc(values, func(v string) bool { return v == "dropped" }) // as built only
+	asBuilt := func(v string) bool { return v == "dropped" }
+	return keys, slices.DeleteFunc(values, asBuilt)
 }
 
 // isReader says that an expression is, or makes, a function that reads a value.
@@ -96,7 +97,8 @@ func literals(exprs ...ast.Expr) []string {
 func TestEveryWordIsExplained(t *testing.T) {
 	keys, values := decoded(t)
 	if len(keys) < 60 || len(values) < 20 {
-		t.Fatalf("found %d keys and %d values in the decoder: has its form changed?", len(keys), len(values))
+		t.Fatalf("found %d keys and %d values in the decoder: has its form changed?",
+			len(keys), len(values))
 	}
 	for _, word := range slices.Concat(keys, values) {
 		if text, _ := Explain(word); text == "" {

@@ -42,7 +42,8 @@ func TestPredictIotPlatform(t *testing.T) {
 		{"isolation/webhook/partners only", "cloud -> bridge", []string{"partner", "partner-app"}},
 		{"isolation/login/nobody who is connected", "device.hw -> auth", nil},
 		{"isolation/worker1/telemetry behind the stream", "worker1", []string{"telemetry"}},
-		{"isolation/worker2/its own three", "worker2", []string{"alert", "command", "partner", "partner-app"}},
+		{"isolation/worker2/what it handles", "worker2",
+			[]string{"alert", "command", "partner", "partner-app"}},
 		{"isolation/data api/all that call it", "data_api",
 			[]string{"telemetry", "app-query", "partner", "partner-app"}},
 		{"isolation/warehouse/telemetry's second branch", "data_warehouse", []string{"telemetry"}},
@@ -83,7 +84,8 @@ func TestPredictReasons(t *testing.T) {
 		t.Errorf("reasons (-want +got):\n%s", diff)
 	}
 	names := top.Predict(nil, []Wire{{From: "data_core.data_api", To: "data_core.datalake"}})
-	if diff := cmp.Diff([]string{"telemetry", "app-query", "partner", "partner-app"}, names); diff != "" {
+	flows := []string{"telemetry", "app-query", "partner", "partner-app"}
+	if diff := cmp.Diff(flows, names); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 }
@@ -181,7 +183,8 @@ func TestUpstreamAndDownstream(t *testing.T) {
 				"data_core.data_warehouse"}},
 		{"graph/up from the cloud/who sends and who asks", top.Upstream("3rd_party.cloud"), []string{
 			"3rd_party.hw", "3rd_party.app", "service_platform.bridge"}},
-		{"graph/down from a store without lookups/nothing", top.Downstream("data_core.data_warehouse"), nil},
+		{"graph/down from a store without lookups/nothing",
+			top.Downstream("data_core.data_warehouse"), nil},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -65,8 +65,8 @@ func TestSchemaTakesWhatLoads(t *testing.T) {
 	}
 }
 
-// TestSchemaRefuses names the fixtures that a schema can refuse: those whose mistake is in one place
-// and not about what another name stands for.
+// TestSchemaRefuses names fixtures that a schema can refuse: those whose mistake is in one place and
+// not about what another name stands for.
 func TestSchemaRefuses(t *testing.T) {
 	schema := compiledSchema(t)
 	want := []string{

@@ -118,7 +118,8 @@ func TestRead(t *testing.T) {
 		{"language/unknown shape/refused", "가: {shape: foo}", Options{},
 			[]string{`f.d2:1:12: unknown shape "foo" [syntax]`}},
 		{"aside/text and code and class/noted",
-			"n: |md\n # hi\n|\nn -> b\nc: |go f() |\nd: {shape: class; +f: int}", Options{}, []string{"4:6 b",
+			"n: |md\n # hi\n|\nn -> b\nc: |go f() |\nd: {shape: class; +f: int}", Options{}, []string{
+				"4:6 b",
 				`f.d2:1:1: text "n" is not part of the system [set-aside]`,
 				`f.d2:4:1: a link with text "n" is not part of the system [set-aside]`,
 				`f.d2:5:1: code "c" is not part of the system [set-aside]`,

@@ -64,7 +64,10 @@ func (d *Drawing) guesses() []guess {
 }
 
 func guessBox(b Box, words map[string]topology.Kind) guess {
-	g := guess{node: &topology.Node{Name: b.Name, Kind: topology.Service}, why: "nothing says otherwise"}
+	g := guess{
+		node: &topology.Node{Name: b.Name, Kind: topology.Service},
+		why:  "nothing says otherwise",
+	}
 	segments := topology.SplitName(b.Name)
 	named := tokens(segments[len(segments)-1])
 	if kind, ok := shapeKinds()[b.Shape]; ok {

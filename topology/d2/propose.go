@@ -325,7 +325,8 @@ func (p *proposal) flowName(source string) string {
 		base = "flow"
 	}
 	name := base
-	for i := 2; slices.ContainsFunc(p.flows, func(f proposedFlow) bool { return f.name == name }); i++ {
+	taken := func(f proposedFlow) bool { return f.name == name }
+	for i := 2; slices.ContainsFunc(p.flows, taken); i++ {
 		name = fmt.Sprintf("%s-%d", base, i)
 	}
 	return name

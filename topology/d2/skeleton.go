@@ -43,8 +43,8 @@ func uncarried(t *topology.Topology, d *Drawing) []Link {
 
 func (p *proposal) print(d *Drawing) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# A first draft, made from %s. Each line with \"choose:\" is a guess: check it,\n"+
-		"# correct it, and take the remark away.\n", filepath.Base(d.File))
+	fmt.Fprintf(&b, "# A first draft, made from %s. Each line with \"choose:\" is a guess: check "+
+		"it,\n# correct it, and take the remark away.\n", filepath.Base(d.File))
 	name := strings.TrimSuffix(filepath.Base(d.File), filepath.Ext(d.File))
 	fmt.Fprintf(&b, "topology: %s\ndrawing: %s\n", scalar(name), scalar(d.File))
 	fmt.Fprintf(&b, "\nnodes:\n")
@@ -96,11 +96,14 @@ func (f proposedFlow) print(b *bytes.Buffer) {
 			fmt.Fprintf(b, "      - %s\n", scalar(strings.Join(line, " -> ")))
 		}
 	}
-	fmt.Fprintf(b, "    guarantee: at-least-once # choose: at-least-once, exactly-once or at-most-once\n")
+	fmt.Fprintf(b, "    guarantee: %s # choose: at-least-once, exactly-once or at-most-once\n",
+		topology.DefaultGuarantee)
 }
 
-// plainText is a text that YAML reads as that text without quotes: words with dots, slashes and arrows.
-var plainText = regexp.MustCompile(`^[\pL\pN_][\pL\pN_.\-]*( -> [\pL\pN_][\pL\pN_.\-]*(/[\pL\pN_.:\-]+)*)*$`)
+// plainText is a text that YAML reads as that text without quotes: a name, or a path of names and
+// channels.
+var plainText = regexp.MustCompile(
+	`^[\pL\pN_][\pL\pN_.\-]*( -> [\pL\pN_][\pL\pN_.\-]*(/[\pL\pN_.:\-]+)*)*$`)
 
 // scalar writes a text as a YAML value, in quotes where YAML would read something else.
 func scalar(s string) string {

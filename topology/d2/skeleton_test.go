@@ -71,7 +71,8 @@ func loads(t interface{ Fatalf(string, ...any) }, text []byte) *topology.Topolog
 // to a skeleton, through Load and back to text.
 func TestNamesSurvive(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		key := rapid.StringOfN(rapid.SampledFrom([]rune(`ab.c"'\ /:#-> {}[]*&!|%@,?~0é한글데이터true`)), 1, 8, -1).
+		odd := []rune(`ab.c"'\ /:#-> {}[]*&!|%@,?~0é한글데이터true`)
+		key := rapid.StringOfN(rapid.SampledFrom(odd), 1, 8, -1).
 			Filter(func(s string) bool { return strings.TrimSpace(s) != "" })
 		keys := rapid.SliceOfNDistinct(key, 2, 6, strings.ToLower).Draw(t, "keys")
 		var src strings.Builder
