@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"runtime"
 	"sync"
 	"testing"
@@ -13,94 +12,26 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/conntest"
 	"github.com/faultline-sim/faultline/simulators/conn/kafka"
 	"github.com/faultline-sim/faultline/simulators/message"
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/engine"
 	cluster "github.com/faultline-sim/faultline/topology/engine/embedded/kafka"
+	"github.com/faultline-sim/faultline/topology/wire"
 )
 
-// site is where a cluster listens, and the way to it: it stands in for the fabric.
-type site struct {
-	mu    sync.Mutex
-	addrs []string
-	conns map[net.Conn]bool
-	cut   bool
-}
-
-func (s *site) Listen(replica int) (net.Listener, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	addr := "127.0.0.1:0"
-	if replica < len(s.addrs) {
-		addr = s.addrs[replica]
-	}
-	l, err := net.Listen("tcp", addr)
-	if err == nil && replica == len(s.addrs) {
-		s.addrs = append(s.addrs, l.Addr().String())
-	}
-	return l, err
-}
-
-func (s *site) Announce(int, string) error { return nil }
-func (s *site) Port(int) (int, error)      { return 0, errors.New("not asked for") }
-
-func (s *site) Dial(ctx context.Context) (net.Conn, error) {
-	return s.DialAddr(ctx, "tcp", s.addrs[0])
-}
-
-func (s *site) DialAddr(ctx context.Context, network, addr string) (net.Conn, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cut {
-		return nil, errors.New("connection refused")
-	}
-	var d net.Dialer
-	c, err := d.DialContext(ctx, network, addr)
-	if err == nil {
-		if s.conns == nil {
-			s.conns = map[net.Conn]bool{}
-		}
-		s.conns[c] = true
-	}
-	return c, err
-}
-
-func (s *site) setCut(cut bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cut = cut
-	if cut {
-		for c := range s.conns {
-			c.Close()
-		}
-		s.conns = nil
-	}
-}
-
-func (s *site) Endpoints() []string { return s.addrs }
-func (s *site) Wire() topology.Wire { return topology.Wire{From: "worker", To: "stream"} }
-
-func start(t testing.TB, brokers int) (*site, engine.Engine) {
+func start(t testing.TB, brokers int) *conntest.Site {
 	t.Helper()
-	s := &site{}
-	e, err := cluster.New(engine.Config{
-		Node: &topology.Node{Name: "stream", Brokers: brokers}, Host: s, Dir: t.TempDir(),
+	return conntest.Start(t, cluster.New, engine.Config{
+		Node: &topology.Node{Name: "stream", Brokers: brokers},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close() })
-	if err := e.Start(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	return s, e
 }
 
 // client is connected, and its topic declared.
-func client(t testing.TB, s *site, name string, parallel int) *kafka.Client {
+func client(t testing.TB, s *conntest.Site, name string, parallel int) *kafka.Client {
 	t.Helper()
-	c := kafka.New(conn.Config{Dialer: s, Client: name})
+	c := kafka.New(conn.Config{Dialer: s.Dialer(), Client: name})
 	t.Cleanup(func() { c.Close() })
 	if err := c.Connect(t.Context()); err != nil {
 		t.Fatal(err)
@@ -221,7 +152,7 @@ func subscribe(t testing.TB, c conn.Broker, handle func(conn.Delivery)) {
 }
 
 func TestDelivery(t *testing.T) {
-	s, _ := start(t, 1)
+	s := start(t, 1)
 	c := client(t, s, "worker", 6)
 	got := newTally()
 	subscribe(t, c, got.handle)
@@ -256,7 +187,7 @@ func TestDelivery(t *testing.T) {
 }
 
 func TestSettle(t *testing.T) {
-	s, _ := start(t, 1)
+	s := start(t, 1)
 	c := client(t, s, "worker", 1)
 	got := make(chan conn.Delivery, 100)
 	subscribe(t, c, func(d conn.Delivery) { got <- d })
@@ -298,34 +229,34 @@ func TestDisturbances(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		brokers int
-		disturb func(t *testing.T, s *site, e engine.Engine)
+		disturb func(t *testing.T, s *conntest.Site)
 	}{
 		{"delivery/broker restarts/complete and in order", 1,
-			func(t *testing.T, s *site, e engine.Engine) { restart(t, e, e.Stop) }},
+			func(t *testing.T, s *conntest.Site) { s.Restart(t, s.Engine.Stop) }},
 		{"delivery/broker is killed/complete and in order", 1,
-			func(t *testing.T, s *site, e engine.Engine) { restart(t, e, e.Kill) }},
+			func(t *testing.T, s *conntest.Site) { s.Restart(t, s.Engine.Kill) }},
 		{"delivery/wire is cut/complete and in order", 1,
-			func(t *testing.T, s *site, e engine.Engine) { s.setCut(true); s.setCut(false) }},
+			func(t *testing.T, s *conntest.Site) { s.Break(t, wire.Fault{Kind: wire.Cut})() }},
 		{"delivery/clients are disconnected/complete and in order", 3,
-			func(t *testing.T, s *site, e engine.Engine) {
-				if n, err := e.(engine.Disconnecter).DisconnectAll(t.Context()); err != nil || n == 0 {
+			func(t *testing.T, s *conntest.Site) {
+				if n, err := s.Engine.(engine.Disconnecter).DisconnectAll(t.Context()); err != nil || n == 0 {
 					t.Errorf("%d disconnected, %v", n, err)
 				}
 			}},
 		{"delivery/leaders move/complete and in order", 3,
-			func(t *testing.T, s *site, e engine.Engine) {
-				if n, err := e.(engine.LeaderMover).MoveLeaders(t.Context(), ""); err != nil || n != 6 {
+			func(t *testing.T, s *conntest.Site) {
+				if n, err := s.Engine.(engine.LeaderMover).MoveLeaders(t.Context(), ""); err != nil || n != 6 {
 					t.Errorf("%d moved, %v", n, err)
 				}
 			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, e := start(t, c.brokers)
+			s := start(t, c.brokers)
 			producer, worker := client(t, s, "producer", 6), client(t, s, "worker", 6)
 			got := newTally()
 			subscribe(t, worker, got.handle)
 			publish(t, producer, 10, 0, 20)
-			c.disturb(t, s, e)
+			c.disturb(t, s)
 			publish(t, producer, 10, 20, 40)
 			got.wait(t, 400)
 			got.check(t, 10, 40)
@@ -333,19 +264,9 @@ func TestDisturbances(t *testing.T) {
 	}
 }
 
-func restart(t *testing.T, e engine.Engine, end func(context.Context) error) {
-	t.Helper()
-	if err := end(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestGroup(t *testing.T) {
 	t.Run("scale/1 to 3 to 1/none lost", func(t *testing.T) {
-		s, _ := start(t, 1)
+		s := start(t, 1)
 		producer := client(t, s, "producer", 6)
 		got := newTally()
 		workers := []*kafka.Client{client(t, s, "worker0", 6)}
@@ -368,7 +289,7 @@ func TestGroup(t *testing.T) {
 	})
 
 	t.Run("takeover/a member crashes/the other one goes on", func(t *testing.T) {
-		s, _ := start(t, 1)
+		s := start(t, 1)
 		producer := client(t, s, "producer", 2)
 		got := newTally()
 		stays, crashes := client(t, s, "worker0", 2), client(t, s, "worker1", 2)
@@ -388,10 +309,10 @@ func TestGroup(t *testing.T) {
 }
 
 func TestStopped(t *testing.T) {
-	s, e := start(t, 1)
+	s := start(t, 1)
 	c := client(t, s, "producer", 1)
 	publish(t, c, 1, 0, 1)
-	if err := e.Stop(t.Context()); err != nil {
+	if err := s.Engine.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	// The connection that is there may fail without an answer; a new one is refused.
@@ -404,17 +325,17 @@ func TestStopped(t *testing.T) {
 			break
 		}
 	}
-	if err := e.Start(t.Context()); err != nil {
+	if err := s.Engine.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	publish(t, c, 1, 1, 2)
 }
 
 func TestClose(t *testing.T) {
-	s, e := start(t, 1)
+	s := start(t, 1)
 	before := runtime.NumGoroutine()
 	for i := range 4 {
-		c := kafka.New(conn.Config{Dialer: s, Client: fmt.Sprint("c", i)})
+		c := kafka.New(conn.Config{Dialer: s.Dialer(), Client: fmt.Sprint("c", i)})
 		if err := c.Connect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -431,17 +352,8 @@ func TestClose(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := e.Stop(t.Context()); err != nil {
+	if err := s.Engine.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for range 2000 { // what has ended may need to be scheduled once more to be gone
-		if runtime.NumGoroutine() <= before {
-			return
-		}
-		runtime.Gosched()
-		time.Sleep(time.Millisecond)
-	}
-	buf := make([]byte, 1<<20)
-	t.Errorf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(),
-		buf[:runtime.Stack(buf, true)])
+	conntest.NoneLeft(t, before)
 }

@@ -4,92 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"runtime"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/conntest"
 	"github.com/faultline-sim/faultline/simulators/conn/mqtt"
 	"github.com/faultline-sim/faultline/simulators/message"
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/engine"
 	broker "github.com/faultline-sim/faultline/topology/engine/embedded/mqtt"
 	"github.com/faultline-sim/faultline/topology/policy"
+	"github.com/faultline-sim/faultline/topology/wire"
 )
 
-// site is where one broker listens, and the way to it: it stands in for the fabric.
-type site struct {
-	mu    sync.Mutex
-	addr  string
-	cut   bool
-	conns []net.Conn
-}
-
-func (s *site) Listen(int) (net.Listener, error) {
-	addr := s.addr
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
-	l, err := net.Listen("tcp", addr)
-	if err == nil {
-		s.addr = l.Addr().String()
-	}
-	return l, err
-}
-
-func (s *site) Announce(int, string) error { return nil }
-func (s *site) Port(int) (int, error)      { return 0, errors.New("not asked for") }
-
-func (s *site) Dial(ctx context.Context) (net.Conn, error) {
-	return s.DialAddr(ctx, "tcp", s.addr)
-}
-
-func (s *site) DialAddr(ctx context.Context, network, addr string) (net.Conn, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cut {
-		return nil, errors.New("connection refused")
-	}
-	var d net.Dialer
-	c, err := d.DialContext(ctx, network, addr)
-	if err == nil {
-		s.conns = append(s.conns, c)
-	}
-	return c, err
-}
-
-func (s *site) Endpoints() []string { return []string{s.addr} }
-func (s *site) Wire() topology.Wire { return topology.Wire{From: "device", To: "mqtt"} }
-func (s *site) setCut(cut bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cut = cut
-	if cut {
-		for _, c := range s.conns {
-			c.Close()
-		}
-		s.conns = nil
-	}
-}
-
-func start(t testing.TB, authenticate func(user, password string) error) (*site, engine.Engine) {
+func start(t testing.TB, authenticate func(user, password string) error) *conntest.Site {
 	t.Helper()
-	s := &site{}
-	e, err := broker.New(engine.Config{
-		Node: &topology.Node{Name: "mqtt"}, Host: s, Authenticate: authenticate,
+	return conntest.Start(t, broker.New, engine.Config{
+		Node: &topology.Node{Name: "mqtt"}, Authenticate: authenticate,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close() })
-	if err := e.Start(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	return s, e
 }
 
 // quick is a session that reconnects fast enough for a test.
@@ -100,9 +36,9 @@ func quick(clean bool) topology.Session {
 	}
 }
 
-func client(t testing.TB, s *site, cfg conn.Config) *mqtt.Client {
+func client(t testing.TB, s *conntest.Site, cfg conn.Config) *mqtt.Client {
 	t.Helper()
-	cfg.Dialer = s
+	cfg.Dialer = s.Dialer()
 	c := mqtt.New(cfg)
 	t.Cleanup(func() { c.Close() })
 	if err := c.Connect(t.Context()); err != nil {
@@ -173,7 +109,7 @@ func publish(t testing.TB, c conn.Broker, channel string, numbers ...int64) {
 }
 
 func TestDelivery(t *testing.T) {
-	s, _ := start(t, nil)
+	s := start(t, nil)
 	rule := client(t, s, conn.Config{Client: "rule", Session: quick(false)})
 	device := client(t, s, conn.Config{Client: "device", Session: quick(false)})
 	got := collect()
@@ -212,7 +148,7 @@ func TestRestart(t *testing.T) {
 }
 
 func restart(t *testing.T, abrupt bool) {
-	s, e := start(t, nil)
+	s := start(t, nil)
 	rule := client(t, s, conn.Config{Client: "rule", Session: quick(false)})
 	device := client(t, s, conn.Config{Client: "device", Session: quick(false)})
 	got := collect()
@@ -222,16 +158,11 @@ func restart(t *testing.T, abrupt bool) {
 	}
 	publish(t, device, "telemetry/1", count(0, 100)...)
 	first := got.numbers(t, 50)
-	end := e.Stop
+	end := s.Engine.Stop
 	if abrupt {
-		end = e.Kill
+		end = s.Engine.Kill
 	}
-	if err := end(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s.Restart(t, end)
 	publish(t, device, "telemetry/1", count(100, 200)...)
 	seen := map[int64]bool{}
 	var fresh []int64
@@ -253,12 +184,12 @@ func restart(t *testing.T, abrupt bool) {
 }
 
 func TestCut(t *testing.T) {
-	s, _ := start(t, nil)
+	s := start(t, nil)
 	states := make(chan string, 10)
 	device := client(t, s, conn.Config{
 		Client: "device", Session: quick(false), OnState: func(s string) { states <- s },
 	})
-	s.setCut(true)
+	heal := s.Break(t, wire.Fault{Kind: wire.Cut})
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error, 1)
 	go func() {
@@ -273,7 +204,7 @@ func TestCut(t *testing.T) {
 	if err := <-failed; !errors.Is(err, context.Canceled) {
 		t.Errorf("publish while cut: %v", err)
 	}
-	s.setCut(false)
+	heal()
 	publish(t, device, "telemetry/1", 1)
 	if got := <-states; got != "connect" {
 		t.Errorf("state %q after the cut", got)
@@ -282,7 +213,7 @@ func TestCut(t *testing.T) {
 
 func TestOffline(t *testing.T) {
 	t.Run("persistent session/subscriber away/gets all in order, first time", func(t *testing.T) {
-		s, _ := start(t, nil)
+		s := start(t, nil)
 		device := client(t, s, conn.Config{Client: "device", Session: quick(true)})
 		rule := client(t, s, conn.Config{Client: "rule", Session: quick(false)})
 		got := collect()
@@ -315,7 +246,7 @@ func TestOffline(t *testing.T) {
 }
 
 func TestLogin(t *testing.T) {
-	s, _ := start(t, func(user, password string) error {
+	s := start(t, func(user, password string) error {
 		if user != "device" || password != "token 2" {
 			return errors.New("who is that")
 		}
@@ -323,7 +254,7 @@ func TestLogin(t *testing.T) {
 	})
 	tries := 0
 	c := mqtt.New(conn.Config{
-		Dialer: s, Client: "device", User: "device", Session: quick(true),
+		Dialer: s.Dialer(), Client: "device", User: "device", Session: quick(true),
 		Password: func() string { tries++; return fmt.Sprintf("token %d", tries) },
 	})
 	defer c.Close()
@@ -336,10 +267,10 @@ func TestLogin(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	s, e := start(t, nil)
+	s := start(t, nil)
 	before := runtime.NumGoroutine()
 	for i := range 20 {
-		c := mqtt.New(conn.Config{Dialer: s, Client: fmt.Sprint("c", i), Session: quick(i%2 == 0)})
+		c := mqtt.New(conn.Config{Dialer: s.Dialer(), Client: fmt.Sprint("c", i), Session: quick(i%2 == 0)})
 		if err := c.Connect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -358,17 +289,8 @@ func TestClose(t *testing.T) {
 			t.Error("a closed client connected")
 		}
 	}
-	if err := e.Stop(t.Context()); err != nil {
+	if err := s.Engine.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for range 1000 { // what has ended may need to be scheduled once more to be gone
-		if runtime.NumGoroutine() <= before {
-			return
-		}
-		runtime.Gosched()
-		time.Sleep(time.Millisecond)
-	}
-	buf := make([]byte, 1<<20)
-	t.Errorf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(),
-		buf[:runtime.Stack(buf, true)])
+	conntest.NoneLeft(t, before)
 }

@@ -1,0 +1,105 @@
+// Package conntest puts a broker's engine on a real fabric for the tests of its client.
+//
+// It is used by tests of the run step's clients only, and imports no client and no engine.
+package conntest
+
+import (
+	"context"
+	"net"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/engine"
+	"github.com/faultline-sim/faultline/topology/wire"
+)
+
+// Site is one engine behind one wire.
+type Site struct {
+	Fabric wire.Fabric
+	Engine engine.Engine
+	Wire   topology.Wire
+}
+
+// Start makes an engine for a node, and starts it. All of it ends with the test. The node is the
+// far end of the site's wire.
+func Start(
+	t testing.TB, make func(engine.Config) (engine.Engine, error), cfg engine.Config,
+) *Site {
+	t.Helper()
+	s := &Site{Wire: topology.Wire{From: "client", To: cfg.Node.Name}}
+	var err error
+	s.Fabric, err = wire.New(wire.Options{Wires: []topology.Wire{s.Wire}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Fabric.Close() })
+	cfg.Host, cfg.Dir = host{s.Fabric, cfg.Node.Name}, t.TempDir()
+	if s.Engine, err = make(cfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Engine.Close() })
+	if err := s.Engine.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Dialer is a client's way over the wire.
+func (s *Site) Dialer() wire.Dialer { return s.Fabric.Dialer(s.Wire, 0) }
+
+// Break injects a fault on the wire until the returned function is called.
+func (s *Site) Break(t testing.TB, f wire.Fault) (heal func()) {
+	t.Helper()
+	f.Name, f.Wire, f.Replica = string(f.Kind), s.Wire, -1
+	injection, err := s.Fabric.Inject(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		if err := injection.Heal(context.WithoutCancel(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Restart ends the engine with end and starts it again.
+func (s *Site) Restart(t testing.TB, end func(context.Context) error) {
+	t.Helper()
+	if err := end(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Engine.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// NoneLeft fails the test when there are more goroutines than before once those that have ended
+// are gone.
+func NoneLeft(t testing.TB, before int) {
+	t.Helper()
+	for range 2000 { // each round gives what is ending its turn
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		runtime.Gosched()
+		time.Sleep(time.Millisecond)
+	}
+	buf := make([]byte, 1<<20)
+	t.Errorf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(),
+		buf[:runtime.Stack(buf, true)])
+}
+
+// host binds the fabric to a node.
+type host struct {
+	fabric wire.Fabric
+	node   string
+}
+
+func (h host) Listen(replica int) (net.Listener, error) { return h.fabric.Listen(h.node, replica) }
+func (h host) Port(replica int) (int, error)            { return h.fabric.Port(h.node, replica) }
+func (h host) Announce(replica int, addr string) error {
+	return h.fabric.Announce(h.node, replica, addr)
+}
