@@ -308,6 +308,38 @@ func TestGroup(t *testing.T) {
 	})
 }
 
+func TestBlackHole(t *testing.T) {
+	s := start(t, 1)
+	producer, worker := client(t, s, "producer", 2), client(t, s, "worker", 2)
+	got := newTally()
+	subscribe(t, worker, got.handle)
+	publish(t, producer, 4, 0, 5)
+	got.wait(t, 20)
+	heal := s.Break(t, wire.Fault{Kind: wire.Timeout, Direction: wire.Both})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := producer.Publish(ctx, "events", letter("device0", 5)); !errors.Is(err, conn.ErrUnknown) {
+		t.Errorf("into a black hole: %v", err)
+	}
+	heal()
+	publish(t, producer, 4, 5, 10)
+	got.wait(t, 40)
+	got.check(t, 4, 10)
+}
+
+func TestLatency(t *testing.T) {
+	s := start(t, 1)
+	producer, worker := client(t, s, "producer", 2), client(t, s, "worker", 2)
+	got := newTally()
+	defer s.Break(t, wire.Fault{
+		Kind: wire.Latency, Direction: wire.Both, Latency: 250 * time.Millisecond,
+	})()
+	subscribe(t, worker, got.handle)
+	publish(t, producer, 4, 0, 3)
+	got.wait(t, 12)
+	got.check(t, 4, 3)
+}
+
 func TestStopped(t *testing.T) {
 	s := start(t, 1)
 	c := client(t, s, "producer", 1)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -209,6 +211,114 @@ func TestCut(t *testing.T) {
 	if got := <-states; got != "connect" {
 		t.Errorf("state %q after the cut", got)
 	}
+}
+
+func TestBlackHole(t *testing.T) {
+	s := start(t, nil)
+	rule := client(t, s, conn.Config{Client: "rule", Session: quick(false)})
+	device := client(t, s, conn.Config{Client: "device", Session: quick(false)})
+	got := collect()
+	sub := conn.Subscription{Channel: "telemetry/:id", Handle: got.handle}
+	if err := rule.Subscribe(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	heal := s.Break(t, wire.Fault{Kind: wire.Timeout, Direction: wire.Both})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := device.Publish(ctx, "telemetry/1", letter("telemetry", 0))
+	if !errors.Is(err, conn.ErrUnknown) {
+		t.Errorf("into a black hole: %v", err)
+	}
+	heal()
+	publish(t, device, "telemetry/1", 1, 2)
+	if diff := cmp.Diff([]int64{0, 1, 2}, got.numbers(t, 3)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestGroup(t *testing.T) {
+	s := start(t, nil)
+	device := client(t, s, conn.Config{Client: "device", Session: quick(true)})
+	var all []*collector
+	for i := range 3 {
+		got := collect()
+		member := client(t, s, conn.Config{Client: fmt.Sprint("rule", i), Session: quick(false)})
+		err := member.Subscribe(t.Context(), conn.Subscription{
+			Channel: "telemetry/:id", Group: "event_rule", Handle: got.handle,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, got)
+	}
+	for topic := range 30 {
+		publish(t, device, fmt.Sprint("telemetry/", topic), count(0, 4)...)
+	}
+	byTopic, busy := map[string][]int64{}, 0
+	for _, got := range all {
+		if len(got.got) > 0 {
+			busy++
+		}
+	}
+	for range 120 {
+		var d conn.Delivery
+		select {
+		case d = <-all[0].got:
+		case d = <-all[1].got:
+		case d = <-all[2].got:
+		}
+		d.Ack(t.Context())
+		byTopic[d.Channel] = append(byTopic[d.Channel], d.Message.Number)
+	}
+	want := map[string][]int64{}
+	for topic := range 30 {
+		want[fmt.Sprint("telemetry/", topic)] = count(0, 4)
+	}
+	if diff := cmp.Diff(want, byTopic); diff != "" || busy < 2 {
+		t.Errorf("%d members were given messages: %s", busy, diff)
+	}
+}
+
+func TestBusy(t *testing.T) {
+	t.Run("both ways/broker restarts again and again/nothing acknowledged is lost", func(t *testing.T) {
+		s := start(t, nil)
+		got := collect()
+		rule := client(t, s, conn.Config{Client: "rule", Session: quick(false)})
+		sub := conn.Subscription{Channel: "telemetry/:id", Handle: got.handle}
+		if err := rule.Subscribe(t.Context(), sub); err != nil {
+			t.Fatal(err)
+		}
+		const devices, each = 10, 100
+		var busy sync.WaitGroup
+		for i := range devices {
+			device := client(t, s, conn.Config{Client: fmt.Sprint("device", i), Session: quick(false)})
+			busy.Go(func() { publish(t, device, fmt.Sprint("telemetry/", i), count(0, each)...) })
+			busy.Go(func() { publish(t, rule, fmt.Sprint("command/", i), count(0, each)...) })
+		}
+		done := make(chan struct{})
+		go func() { busy.Wait(); close(done) }()
+		order, seen := map[string][]int64{}, 0
+		for restarts := 0; seen < devices*each; {
+			d := got.next(t)
+			_ = d.Ack(t.Context()) // may be of an earlier connection
+			if !slices.Contains(order[d.Channel], d.Message.Number) {
+				order[d.Channel] = append(order[d.Channel], d.Message.Number)
+				seen++
+			}
+			if seen > (restarts+1)*devices*each/5 && restarts < 4 {
+				restarts++
+				s.Restart(t, s.Engine.Kill)
+			}
+		}
+		<-done
+		want := map[string][]int64{}
+		for i := range devices {
+			want[fmt.Sprint("telemetry/", i)] = count(0, each)
+		}
+		if diff := cmp.Diff(want, order); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 func TestOffline(t *testing.T) {
