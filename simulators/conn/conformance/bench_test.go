@@ -75,7 +75,7 @@ func dial(d wire.Dialer) func(ctx context.Context, _, _ string) (net.Conn, error
 func bareS3(_ *testing.B, d wire.Dialer) put {
 	api := awss3.New(awss3.Options{
 		BaseEndpoint: aws.String("http://localhost"), Region: "us-east-1", UsePathStyle: true,
-		Credentials:                credentials.NewStaticCredentialsProvider("faultline", "faultline", ""),
+		Credentials:                credentials.NewStaticCredentialsProvider("a", "b", ""),
 		HTTPClient:                 &http.Client{Transport: &http.Transport{DialContext: dial(d)}},
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 	})

@@ -76,11 +76,26 @@ func first(h http.Header, canonical string) string {
 
 // headerName is the canonical header of a CloudEvents attribute.
 func headerName(attribute string) string {
-	switch attribute {
-	case message.AttrDataContentType:
-		return contentType
-	case message.AttrTraceparent:
-		return "Traceparent"
+	if name, ok := headerNames[attribute]; ok {
+		return name
 	}
-	return "Ce-" + strings.ToUpper(attribute[:1]) + attribute[1:]
+	return http.CanonicalHeaderKey("ce-" + attribute)
+}
+
+// headerNames are the headers of the attributes that messages have. It is not changed.
+var headerNames = map[string]string{
+	message.AttrSpecVersion:     "Ce-Specversion",
+	message.AttrID:              "Ce-Id",
+	message.AttrSource:          "Ce-Source",
+	message.AttrType:            "Ce-Type",
+	message.AttrSubject:         "Ce-Subject",
+	message.AttrTime:            "Ce-Time",
+	message.AttrDataContentType: contentType,
+	message.AttrTraceparent:     "Traceparent",
+	message.AttrPartitionKey:    "Ce-Partitionkey",
+	message.AttrSequence:        "Ce-Sequence",
+	message.AttrExpiryTime:      "Ce-Expirytime",
+	message.AttrAttempt:         "Ce-Attempt",
+	message.AttrParentID:        "Ce-Parentid",
+	message.AttrHeaders:         "Ce-Headers",
 }

@@ -34,13 +34,20 @@ type bed struct {
 // routes are the handlers of a server, by pattern.
 type routes map[string]httpx.Handler
 
+// answering is a handler that gives a status.
+func answering(status int) httpx.Handler {
+	return func(context.Context, *httpx.Request) httpx.Response {
+		return httpx.Response{Status: status}
+	}
+}
+
 func newBed(t testing.TB, r routes) bed {
 	t.Helper()
 	fabric, err := wire.New(wire.Options{Wires: []topology.Wire{over}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := bed{fabric: fabric, server: serve(t, fabric, r), client: httpx.NewClient(fabric.Dialer(over, 0))}
+	b := bed{fabric, serve(t, fabric, r), httpx.NewClient(fabric.Dialer(over, 0))}
 	t.Cleanup(func() {
 		err := errors.Join(b.client.Close(), b.server.Close(), fabric.Close())
 		if err != nil {
@@ -79,10 +86,11 @@ func telemetry() *message.Message {
 
 func TestAnEnvelopeTravelsBothWays(t *testing.T) {
 	var got *httpx.Request
-	b := newBed(t, routes{"POST /records/:id/parts/:part": func(_ context.Context, r *httpx.Request) httpx.Response {
+	keep := func(_ context.Context, r *httpx.Request) httpx.Response {
 		got = r
 		return httpx.Response{Status: http.StatusAccepted, Message: r.Message}
-	}})
+	}
+	b := newBed(t, routes{"POST /records/:id/parts/:part": keep})
 	want := telemetry()
 	answer, err := b.client.Do(t.Context(), "POST", "/records/a%2Fb/parts/2?dry=1", want)
 	if err != nil {
@@ -91,7 +99,9 @@ func TestAnEnvelopeTravelsBothWays(t *testing.T) {
 	if diff := cmp.Diff(want, got.Message); diff != "" {
 		t.Errorf("message at the server (-sent +got):\n%s", diff)
 	}
-	params := []string{got.Param("id"), got.Param("part"), got.Param("none"), got.Query.Get("dry"), got.Token}
+	params := []string{
+		got.Param("id"), got.Param("part"), got.Param("none"), got.Query.Get("dry"), got.Token,
+	}
 	if diff := cmp.Diff([]string{"a/b", "2", "", "1", "abc.def.ghi"}, params); diff != "" {
 		t.Errorf("parameters (-want +got):\n%s", diff)
 	}
@@ -107,9 +117,9 @@ func TestAStatusIsAnAnswer(t *testing.T) {
 			return httpx.Response{Status: 429, Body: []byte(`{"wait":1}`),
 				Header: http.Header{"Retry-After": {"1"}}}
 		},
-		"GET /nothing":  func(context.Context, *httpx.Request) httpx.Response { return httpx.Response{} },
-		"GET /folder/":  func(context.Context, *httpx.Request) httpx.Response { return httpx.Response{Status: 204} },
-		"POST /records": func(context.Context, *httpx.Request) httpx.Response { return httpx.Response{} },
+		"GET /nothing":  answering(0),
+		"GET /folder/":  answering(204),
+		"POST /records": answering(0),
 	})
 	bad := telemetry().With(func(m *message.Message) { m.Source = "" })
 	for _, c := range []struct {
@@ -181,7 +191,7 @@ func TestAnErrorIsUnknownOnceTheRequestWasWritten(t *testing.T) {
 }
 
 func TestAnErrorIsDefiniteBeforeTheRequestWasWritten(t *testing.T) {
-	b := newBed(t, routes{"/ok": func(context.Context, *httpx.Request) httpx.Response { return httpx.Response{} }})
+	b := newBed(t, routes{"/ok": answering(0)})
 	over := b.fabric.Dialer(over, 0).Wire()
 	cut, err := b.fabric.Inject(t.Context(), wire.Fault{
 		Name: "cut", Wire: over, Replica: -1, Kind: wire.Cut, Direction: wire.Both,
@@ -189,7 +199,8 @@ func TestAnErrorIsDefiniteBeforeTheRequestWasWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.client.Do(t.Context(), "GET", "/ok", nil); err == nil || errors.Is(err, conn.ErrUnknown) {
+	_, err = b.client.Do(t.Context(), "GET", "/ok", nil)
+	if err == nil || errors.Is(err, conn.ErrUnknown) {
 		t.Errorf("got %v for a refused connection, want a definite error", err)
 	}
 	done, cancel := context.WithCancel(t.Context())
@@ -268,9 +279,12 @@ func readHead(c net.Conn) bool {
 	return true
 }
 
-func (d *dropping) DialAddr(ctx context.Context, _, _ string) (net.Conn, error) { return d.Dial(ctx) }
-func (d *dropping) Endpoints() []string                                         { return nil }
-func (d *dropping) Wire() topology.Wire                                         { return over }
+func (d *dropping) Endpoints() []string { return nil }
+func (d *dropping) Wire() topology.Wire { return over }
+
+func (d *dropping) DialAddr(ctx context.Context, _, _ string) (net.Conn, error) {
+	return d.Dial(ctx)
+}
 
 func TestShutdownAnswersWhatIsInHand(t *testing.T) {
 	reached, finish := make(chan struct{}), make(chan struct{})
@@ -313,7 +327,7 @@ func TestShutdownAnswersWhatIsInHand(t *testing.T) {
 }
 
 func TestShutdownDoesNotWaitForAConnectionThatWasNeverUsed(t *testing.T) {
-	b := newBed(t, routes{"/ok": func(context.Context, *httpx.Request) httpx.Response { return httpx.Response{} }})
+	b := newBed(t, routes{"/ok": answering(0)})
 	idle, err := b.fabric.Dialer(over, 0).Dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -339,15 +353,14 @@ func TestKillFromAHandlerAndAServerAnew(t *testing.T) {
 	}}
 	b = newBed(t, r)
 	addr := b.server.Addr()
-	if _, err := b.client.Do(t.Context(), "POST", "/crash", telemetry()); !errors.Is(err, conn.ErrUnknown) {
+	_, err := b.client.Do(t.Context(), "POST", "/crash", telemetry())
+	if !errors.Is(err, conn.ErrUnknown) {
 		t.Errorf("got %v from a server that crashed, want ErrUnknown", err)
 	}
 	if err := b.server.Close(); err != nil {
 		t.Fatal(err)
 	}
-	b.server = serve(t, b.fabric, routes{"/ok": func(context.Context, *httpx.Request) httpx.Response {
-		return httpx.Response{}
-	}})
+	b.server = serve(t, b.fabric, routes{"/ok": answering(0)})
 	if b.server.Addr() != addr {
 		t.Errorf("address %s, was %s", b.server.Addr(), addr)
 	}
@@ -396,9 +409,8 @@ func BenchmarkDo(b *testing.B) {
 	go server.Serve(l)
 	b.Cleanup(func() { server.Close() })
 	dialer := bed.fabric.Dialer(topology.Wire{From: over.From, To: "bare"}, 0)
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return dialer.Dial(ctx)
-	}}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.Dial(ctx) }
+	transport := &http.Transport{DialContext: dial}
 	b.Cleanup(transport.CloseIdleConnections)
 	var ours, hand time.Duration
 	n := 0
@@ -419,7 +431,8 @@ func BenchmarkDo(b *testing.B) {
 }
 
 func bareDo(ctx context.Context, transport *http.Transport, m *message.Message) error {
-	req, err := http.NewRequestWithContext(ctx, "POST", "http://localhost/records", bytes.NewReader(m.Data))
+	const url = "http://localhost/records"
+	req, err := http.NewRequestWithContext(ctx, "POST", url, bytes.NewReader(m.Data))
 	if err != nil {
 		return err
 	}

@@ -74,8 +74,8 @@ func TestGateDropsWhatIsOpenAndForgetsWhatIsClosed(t *testing.T) {
 		if _, err := g.Probe(t.Context()); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("a closed gate was passed: %v", err)
 		}
-		if open, dropped, after := g.Open(), g.Drop(true), g.Open(); open != 2 || dropped != 2 || after != 0 {
-			t.Errorf("open %d, dropped %d, open then %d; want 2, 2, 0", open, dropped, after)
+		if got := [3]int{g.Open(), g.Drop(true), g.Open()}; got != [3]int{2, 2, 0} {
+			t.Errorf("open, dropped, open then: %v; want 2, 2, 0", got)
 		}
 		for _, c := range near {
 			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {

@@ -3,8 +3,6 @@ package postgres
 import (
 	"strconv"
 	"strings"
-
-	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // schema tells the type of a column, unknown where there is no such table or column.
@@ -149,7 +147,7 @@ func (in *inference) fromContext(i int) uint32 {
 		_, t, _ := typeAt(in.tokens[i+2:])
 		return t.oid
 	case at(i - 1).is("limit"), at(i - 1).is("offset"):
-		return pgtype.Int8OID
+		return oidInt8
 	case comparison(at(i-1)) && isName(at(i-2)):
 		return in.named(at(i - 2).name()).oid
 	case comparison(at(i+1)) && isName(at(i+2)):
@@ -190,7 +188,7 @@ func (in *inference) result(item []token) (name string, oid uint32) {
 		name, item = item[n-1].name(), item[:n-2]
 	}
 	if len(item) == 0 {
-		return name, pgtype.TextOID
+		return name, oidText
 	}
 	if name == "" {
 		name = "?column?"
@@ -218,27 +216,27 @@ func (in *inference) expression(e []token) uint32 {
 	}
 	for _, t := range e {
 		if comparison(t) || t.is("and") || t.is("or") || t.is("is") || t.is("in") || t.is("not") {
-			return pgtype.BoolOID
+			return oidBool
 		}
 	}
 	for _, t := range e {
 		if t.is("+") || t.is("-") || t.is("*") || t.is("/") || t.is("%") {
-			return pgtype.Int8OID
+			return oidInt8
 		}
 	}
-	return pgtype.TextOID
+	return oidText
 }
 
 func (in *inference) single(t token) uint32 {
 	switch {
 	case t.kind == number && strings.ContainsAny(t.text, ".eE"):
-		return pgtype.Float8OID
+		return oidFloat8
 	case t.kind == number:
-		return pgtype.Int4OID
+		return oidInt4
 	case t.is("true"), t.is("false"):
-		return pgtype.BoolOID
+		return oidBool
 	case t.is("current_timestamp"):
-		return pgtype.TimestamptzOID
+		return oidTimestamptz
 	case t.kind == param:
 		if n, err := strconv.Atoi(t.text[1:]); err == nil && in.params[n] != 0 {
 			return in.params[n]
@@ -248,23 +246,23 @@ func (in *inference) single(t token) uint32 {
 			return c.oid
 		}
 	}
-	return pgtype.TextOID
+	return oidText
 }
 
 func (in *inference) call(function string, args []token) uint32 {
 	switch function {
 	case "count", "sum", "row_number", "rank", "length", "octet_length", "char_length", "abs":
-		return pgtype.Int8OID
+		return oidInt8
 	case "avg", "random":
-		return pgtype.Float8OID
+		return oidFloat8
 	case "now":
-		return pgtype.TimestamptzOID
+		return oidTimestamptz
 	case "exists":
-		return pgtype.BoolOID
+		return oidBool
 	case "min", "max", "coalesce", "nullif":
 		return in.expression(items(args)[0])
 	}
-	return pgtype.TextOID
+	return oidText
 }
 
 // listed are the items behind SELECT or RETURNING, nil when there is no such list.

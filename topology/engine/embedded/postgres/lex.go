@@ -76,7 +76,7 @@ func next(s string) (n int, kind tokenKind, skip bool, err error) {
 	case c == '$' && len(s) > 1 && digit(s[1]):
 		return 1 + span(s[1:], digit), param, false, nil
 	case digit(c):
-		return span(s, func(c byte) bool { return digit(c) || c == '.' || c|0x20 == 'e' }), number, false, nil
+		return span(s, inNumber), number, false, nil
 	}
 	if n := wordLength(s); n > 0 {
 		return n, word, false, nil
@@ -126,6 +126,8 @@ func symbolLength(s string) int {
 	_, n := utf8.DecodeRuneInString(s)
 	return n
 }
+
+func inNumber(c byte) bool { return digit(c) || c == '.' || c|0x20 == 'e' }
 
 func digit(c byte) bool { return c >= '0' && c <= '9' }
 

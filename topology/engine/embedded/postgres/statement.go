@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgtype"
 	wire "github.com/jeroenrinzema/psql-wire"
 )
 
@@ -120,7 +119,7 @@ func (v view) describe(st *statement, in *inference) (wire.Columns, error) {
 	for i, name := range names {
 		oid := typeDeclared(declared[i]).oid
 		if declared[i] == "" {
-			oid = pgtype.TextOID
+			oid = oidText
 			if len(list) == len(names) {
 				name, oid = in.result(list[i])
 			}
@@ -162,7 +161,7 @@ func (st *statement) show(tokens []token) {
 	}
 	name := strings.ToLower(join(tokens[1:]))
 	st.showValue = settings[strings.ReplaceAll(name, " ", "_")]
-	st.columns = wire.Columns{{Name: name, Oid: pgtype.TextOID, Width: -1}}
+	st.columns = wire.Columns{{Name: name, Oid: oidText, Width: -1}}
 }
 
 // values are a statement's parameters as SQLite is given them.

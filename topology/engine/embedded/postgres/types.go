@@ -6,8 +6,25 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgtype"
 	wire "github.com/jeroenrinzema/psql-wire"
+)
+
+// The object ids of types, as pg_type has them.
+const (
+	oidBool        = 16
+	oidBytea       = 17
+	oidInt8        = 20
+	oidInt2        = 21
+	oidInt4        = 23
+	oidText        = 25
+	oidJSON        = 114
+	oidFloat4      = 700
+	oidFloat8      = 701
+	oidVarchar     = 1043
+	oidTimestamp   = 1114
+	oidTimestamptz = 1184
+	oidUUID        = 2950
+	oidJSONB       = 3802
 )
 
 // columnType is a PostgreSQL type as this engine keeps it. Declared is the name that SQLite's
@@ -24,33 +41,33 @@ var unknown = columnType{0, "TEXT"}
 func typeNamed(name string) (columnType, bool) {
 	switch strings.ToLower(name) {
 	case "text", "varchar", "char", "character", "character varying", "name", "citext":
-		return columnType{pgtype.TextOID, "TEXT"}, true
+		return columnType{oidText, "TEXT"}, true
 	case "bigint", "int8":
-		return columnType{pgtype.Int8OID, "BIGINT"}, true
+		return columnType{oidInt8, "BIGINT"}, true
 	case "integer", "int", "int4":
-		return columnType{pgtype.Int4OID, "INT"}, true
+		return columnType{oidInt4, "INT"}, true
 	case "smallint", "int2":
-		return columnType{pgtype.Int2OID, "SMALLINT"}, true
+		return columnType{oidInt2, "SMALLINT"}, true
 	case "bigserial", "serial", "serial8", "serial4":
-		return columnType{pgtype.Int8OID, "INTEGER"}, true
+		return columnType{oidInt8, "INTEGER"}, true
 	case "bytea":
-		return columnType{pgtype.ByteaOID, "BYTEA_BLOB"}, true
+		return columnType{oidBytea, "BYTEA_BLOB"}, true
 	case "boolean", "bool":
-		return columnType{pgtype.BoolOID, "BOOLEAN"}, true
+		return columnType{oidBool, "BOOLEAN"}, true
 	case "double precision", "float8", "numeric", "decimal":
-		return columnType{pgtype.Float8OID, "DOUBLE"}, true
+		return columnType{oidFloat8, "DOUBLE"}, true
 	case "real", "float4":
-		return columnType{pgtype.Float4OID, "REAL"}, true
+		return columnType{oidFloat4, "REAL"}, true
 	case "timestamptz", "timestamp with time zone":
-		return columnType{pgtype.TimestamptzOID, "TIMESTAMPTZ_TEXT"}, true
+		return columnType{oidTimestamptz, "TIMESTAMPTZ_TEXT"}, true
 	case "timestamp", "timestamp without time zone":
-		return columnType{pgtype.TimestampOID, "TIMESTAMP_TEXT"}, true
+		return columnType{oidTimestamp, "TIMESTAMP_TEXT"}, true
 	case "jsonb":
-		return columnType{pgtype.JSONBOID, "JSONB_TEXT"}, true
+		return columnType{oidJSONB, "JSONB_TEXT"}, true
 	case "json":
-		return columnType{pgtype.JSONOID, "JSON_TEXT"}, true
+		return columnType{oidJSON, "JSON_TEXT"}, true
 	case "uuid":
-		return columnType{pgtype.UUIDOID, "UUID_TEXT"}, true
+		return columnType{oidUUID, "UUID_TEXT"}, true
 	}
 	return unknown, false
 }
@@ -59,9 +76,9 @@ func typeNamed(name string) (columnType, bool) {
 func typeDeclared(declared string) columnType {
 	switch declared = strings.ToUpper(declared); declared {
 	case "INTEGER":
-		return columnType{pgtype.Int8OID, declared}
+		return columnType{oidInt8, declared}
 	case "DOUBLE":
-		return columnType{pgtype.Float8OID, declared}
+		return columnType{oidFloat8, declared}
 	}
 	name, _, _ := strings.Cut(declared, "_")
 	t, _ := typeNamed(name)
@@ -71,11 +88,11 @@ func typeDeclared(declared string) columnType {
 // storage is the SQLite type that a cast to t means, "" where a cast changes nothing.
 func (t columnType) storage() string {
 	switch t.oid {
-	case pgtype.Int8OID, pgtype.Int4OID, pgtype.Int2OID, pgtype.BoolOID:
+	case oidInt8, oidInt4, oidInt2, oidBool:
 		return "INTEGER"
-	case pgtype.Float8OID, pgtype.Float4OID:
+	case oidFloat8, oidFloat4:
 		return "REAL"
-	case pgtype.TextOID:
+	case oidText:
 		return "TEXT"
 	}
 	return ""
@@ -99,9 +116,9 @@ func toSQLite(p wire.Parameter, oid uint32) (any, error) {
 			return raw, nil
 		}
 		return string(raw), nil
-	case pgtype.TextOID, pgtype.VarcharOID, pgtype.JSONOID:
+	case oidText, oidVarchar, oidJSON:
 		return string(raw), nil
-	case pgtype.JSONBOID:
+	case oidJSONB:
 		if p.Format() == wire.BinaryFormat && len(raw) > 0 {
 			raw = raw[1:] // the version of the binary form
 		}
@@ -125,28 +142,28 @@ func toSQLite(p wire.Parameter, oid uint32) (any, error) {
 // toPostgres is a value of SQLite's as the encoder of a type wants it.
 func toPostgres(v any, oid uint32) (any, error) {
 	switch oid {
-	case pgtype.Int8OID, pgtype.Int4OID, pgtype.Int2OID:
+	case oidInt8, oidInt4, oidInt2:
 		if s, ok := v.(string); ok {
 			return strconv.ParseInt(s, 10, 64)
 		}
 		if f, ok := v.(float64); ok {
 			return int64(f), nil
 		}
-	case pgtype.Float8OID, pgtype.Float4OID:
+	case oidFloat8, oidFloat4:
 		if i, ok := v.(int64); ok {
 			return float64(i), nil
 		}
-	case pgtype.BoolOID:
+	case oidBool:
 		if i, ok := v.(int64); ok {
 			return i != 0, nil
 		}
-	case pgtype.TimestamptzOID, pgtype.TimestampOID:
+	case oidTimestamptz, oidTimestamp:
 		if s, ok := v.(string); ok {
 			return parseTime(s)
 		}
-	case pgtype.ByteaOID:
+	case oidBytea:
 		return toBytes(v), nil
-	case pgtype.TextOID, pgtype.JSONOID, pgtype.JSONBOID, pgtype.UUIDOID, 0:
+	case oidText, oidJSON, oidJSONB, oidUUID, 0:
 		return toText(v), nil
 	}
 	return v, nil
@@ -180,12 +197,12 @@ func toText(v any) any {
 func literal(t token, oid uint32) (string, bool) {
 	value := strings.ReplaceAll(t.text[1:len(t.text)-1], "''", "'")
 	switch oid {
-	case pgtype.ByteaOID:
+	case oidBytea:
 		if digits, ok := strings.CutPrefix(value, `\x`); ok {
 			return "x'" + digits + "'", true // SQLite refuses what is not hexadecimal
 		}
 		return "CAST(" + t.text + " AS BLOB)", true
-	case pgtype.TimestamptzOID, pgtype.TimestampOID:
+	case oidTimestamptz, oidTimestamp:
 		if when, err := parseTime(value); err == nil {
 			return "'" + when.UTC().Format(timeLayout) + "'", true
 		}

@@ -98,7 +98,8 @@ func (r *running) probe(ctx context.Context) error {
 	}
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
-	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n"); err != nil {
+	const list = "GET / HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n"
+	if _, err := io.WriteString(c, list); err != nil {
 		return err
 	}
 	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
