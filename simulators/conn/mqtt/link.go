@@ -17,8 +17,9 @@ import (
 const (
 	// connectTimeout bounds one try to connect, handshake included.
 	connectTimeout = 5 * time.Second
-	// writeTimeout bounds the writing of one publish; past it the connection counts as lost.
-	writeTimeout = 5 * time.Second
+	// writerBusy is how long a publish waits for paho's writer before it asks whether the connection
+	// is still there.
+	writerBusy = 250 * time.Millisecond
 	// goodbye is how long a DISCONNECT may take.
 	goodbye = 250 * time.Millisecond
 	// defaultKeepAlive is used where the session does not say.
@@ -52,6 +53,10 @@ func (c *watchedConn) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+// SetWriteDeadline does nothing: paho would give each write the time meant for waiting, and a
+// slow wire is no lost one.
+func (c *watchedConn) SetWriteDeadline(time.Time) error { return nil }
 
 func (l *link) isLost() bool {
 	select {
@@ -177,7 +182,7 @@ func (c *Client) options(l *link) *paho.ClientOptions {
 		SetConnectTimeout(connectTimeout).
 		SetKeepAlive(keepAlive).
 		SetPingTimeout(min(keepAlive, 10*time.Second)).
-		SetWriteTimeout(writeTimeout).
+		SetWriteTimeout(writerBusy).
 		SetAutoReconnect(false).
 		SetAutoAckDisabled(true).
 		SetStore(forgetful{}).

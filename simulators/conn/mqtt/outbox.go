@@ -131,7 +131,33 @@ func (o *outbox) post(link *link) {
 			return
 		}
 		token := link.paho.Publish(l.topic, 1, false, l.payload)
+		if err := refused(token); err != nil {
+			if errors.Is(err, paho.ErrNotConnected) {
+				link.lose()
+			}
+			o.takeBack(l, link)
+			continue
+		}
 		o.posted(l, post{token: token, link: link})
+	}
+}
+
+// refused is the error of a token that paho has given up at once: nothing was written.
+func refused(token paho.Token) error {
+	select {
+	case <-token.Done():
+		return token.Error()
+	default:
+		return nil
+	}
+}
+
+// takeBack makes a letter one that the link has not been given.
+func (o *outbox) takeBack(l *letter, link *link) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if l.link == link {
+		l.link = nil
 	}
 }
 
