@@ -151,7 +151,8 @@ func (c *deadLetterChecker) sent(e *history.Event, i int) {
 		d.unsure++
 	}
 	w := &c.ways[i]
-	final := permanent(e.Reason, w.permanent())
+	final := perhapsPermanent(e.Reason, w.permanent())
+	d.owed = d.owed || final
 	switch n := int(e.Attempt); {
 	case n == 0 || e.Reason == "":
 		c.wrong(e.Flow, e.Message, "unlabelled", "was dead-lettered without its reason or attempts")

@@ -25,6 +25,10 @@ type Ledger struct {
 	asked  map[string]int64
 	downs  map[string]int // crashes and stops seen, by node
 
+	// born are the derived messages whose publish has not been answered yet: such a publish is a row
+	// of the parent's.
+	born map[birth]subject
+
 	now   passage // what the last event was found to be
 	first int64   // the first event's time
 	last  int64   // the last event's time
@@ -53,6 +57,12 @@ type FaultSpan struct {
 
 // reading is a gauge's value at a time, in ns.
 type reading struct{ at, value int64 }
+
+// birth is the step of a parent at which a message was born.
+type birth struct {
+	parent subject
+	step   string
+}
 
 // backlog names a channel and the consumers that have not yet been done with what is in it.
 type backlog struct{ channel, group string }
@@ -83,6 +93,7 @@ func NewLedger(t *topology.Topology) *Ledger {
 		depths: map[backlog]reading{},
 		asked:  map[string]int64{},
 		downs:  map[string]int{},
+		born:   map[birth]subject{},
 		first:  -1,
 	}
 	for _, f := range t.Flows {
@@ -158,6 +169,22 @@ func (l *Ledger) message(e *history.Event) {
 	}
 	l.now.flow = f
 	f.observe(e, l.routes, &l.now)
+	if e.Kind == history.Derive || len(l.born) > 0 && e.Kind == history.Publish {
+		l.birth(e)
+	}
+}
+
+// birth notes that a derived message was published: from then on it is not to be lost.
+func (l *Ledger) birth(e *history.Event) {
+	if e.Kind == history.Derive {
+		l.born[birth{subject{e.ParentFlow, e.Parent}, e.Step}] = subject{e.Flow, e.Message}
+		return
+	}
+	k := birth{subject{e.Flow, e.Message}, e.Step}
+	if child, ok := l.born[k]; ok && e.Outcome == history.Ok {
+		l.byName[child.flow].rows.at(child.message).flags |= accepted
+		delete(l.born, k)
+	}
 }
 
 func (l *Ledger) phase(e *history.Event) {

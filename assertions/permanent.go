@@ -2,6 +2,7 @@ package assertions
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/policy"
@@ -11,6 +12,15 @@ import (
 // token never can, nor what the policy declares.
 func permanent(reason string, declared []string) bool {
 	return reason == "schema" || reason == "auth" || slices.Contains(declared, reason)
+}
+
+// perhapsPermanent is permanent, and also where a declared status ("404") may stand behind the reason
+// of its class ("4xx").
+func perhapsPermanent(reason string, declared []string) bool {
+	class, ok := strings.CutSuffix(reason, "xx")
+	return permanent(reason, declared) || ok && slices.ContainsFunc(declared, func(d string) bool {
+		return strings.HasPrefix(d, class)
+	})
 }
 
 // permanents are the reasons that a handler or any of its steps declares permanent.

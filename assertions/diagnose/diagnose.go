@@ -45,12 +45,11 @@ func Diagnose(events iter.Seq[*history.Event], t *topology.Topology) []Suspect {
 
 // blame is what is held against one wire or node.
 type blame struct {
-	where         string
-	node          bool
-	weight        float64
-	first, last   int64
-	signs         []string
-	signsExplicit bool
+	where       string
+	node        bool
+	weight      float64
+	first, last int64
+	signs       []string
 }
 
 // suspects ranks what no deeper sign explains.

@@ -8,20 +8,7 @@ import (
 
 // graph is which operations wait for which: a call for the handler that answers it, a handler's run
 // for its steps, a receiver for the runs that free it.
-type graph struct {
-	topology     *topology.Topology
-	firstChannel map[string]string // by flow: the channel its source sends to
-}
-
-func newGraph(t *topology.Topology) *graph {
-	g := &graph{topology: t, firstChannel: map[string]string{}}
-	for _, f := range t.Flows {
-		if f.DerivedFrom == "" && len(f.Paths) > 0 && len(f.Paths[0]) > 1 {
-			g.firstChannel[f.Name] = f.Paths[0][1].Channel
-		}
-	}
-	return g
-}
+type graph struct{ topology *topology.Topology }
 
 // declared is the declared reference that a concrete one belongs to, or itself.
 func (g *graph) declared(ref string) string {
@@ -64,15 +51,21 @@ func (g *graph) waitsFor(op operation) []place {
 
 // sendWaits are the handlers that a source's send waits for: those of the service it calls.
 func (g *graph) sendWaits(op operation) []place {
-	if g.firstChannel[op.handler] != "" {
+	n := g.topology.Node(op.node)
+	if n == nil {
 		return nil
 	}
-	_, far := ends(op.wire)
-	handlers := g.topology.FlowHandlers(op.handler)[far]
 	var all []place
-	for _, h := range handlers {
-		if h.HTTP != "" {
-			all = append(all, place{far, h.Name})
+	for _, s := range n.Sends {
+		to, method, path := s.HTTP()
+		far := g.topology.Node(to)
+		if s.Flow != op.handler || far == nil {
+			continue
+		}
+		for _, h := range far.Handlers {
+			if h.Answers(method, path) {
+				all = append(all, place{to, h.Name})
+			}
 		}
 	}
 	return all

@@ -62,7 +62,6 @@ type sign struct {
 	down        int
 	first, last int64
 	why         map[string]bool
-	worst       bool // it is a sign
 }
 
 // bucket is the rows that ended in one span.

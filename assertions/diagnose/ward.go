@@ -12,6 +12,7 @@ import (
 type ward struct {
 	topology *topology.Topology
 	graph    *graph
+	born     map[inFlow]inFlow // a derived message's publish is a row of its parent's: parent to child
 	byOp     map[operation]*sign
 	order    []*sign // in order of their first row
 	downs    map[string][]int64
@@ -41,13 +42,16 @@ type inFlow struct {
 	message int64
 }
 
+// receivedBefore marks a message that was received before its publish was answered.
+const receivedBefore = int64(-1)
+
 // mostInside bounds how many messages on their way are remembered in a channel.
 const mostInside = 100_000
 
 func newWard(t *topology.Topology) *ward {
-	w := &ward{topology: t, graph: newGraph(t), byOp: map[operation]*sign{}, downs: map[string][]int64{},
+	w := &ward{topology: t, graph: &graph{topology: t}, byOp: map[operation]*sign{}, downs: map[string][]int64{},
 		sends: map[string]operation{}, produced: map[string]*produced{}, inside: map[string]*inside{},
-		channels: map[string]string{}}
+		channels: map[string]string{}, born: map[inFlow]inFlow{}}
 	for _, f := range t.Flows {
 		w.produced[f.Name] = &produced{open: map[int64]int64{}}
 		w.sends[f.Name] = sendOf(f)
@@ -106,6 +110,10 @@ func (w *ward) observe(e *history.Event) {
 		w.state(e)
 	case history.Produce:
 		w.produce(e)
+	case history.Derive:
+		if len(w.born) < mostInside {
+			w.born[inFlow{e.ParentFlow + "/" + e.Step, e.Parent}] = inFlow{e.Flow, e.Message}
+		}
 	case history.Publish, history.Call, history.Store:
 		w.step(e)
 	case history.Attempt:
@@ -166,8 +174,8 @@ func (w *ward) state(e *history.Event) {
 	}
 }
 
-// produce books a source's send: when it was begun, and how its answer came. A first hop that is a
-// channel is entered with the answer.
+// produce notes when a source's send was begun, and that it was answered; how its tries went are
+// rows of their own.
 func (w *ward) produce(e *history.Event) {
 	p := w.produced[e.Flow]
 	if p == nil {
@@ -181,15 +189,17 @@ func (w *ward) produce(e *history.Event) {
 		return
 	}
 	delete(p.open, e.Message)
-	w.outcome(w.sign(w.sends[e.Flow]), e)
-	if e.Outcome == history.Ok {
-		w.enter(w.graph.firstChannel[e.Flow], e)
-	}
 }
 
+// step books one try of a step, or of a source's send, whose rows have no handler.
 func (w *ward) step(e *history.Event) {
 	if e.Wire != "" {
-		w.outcome(w.sign(operation{kind: "step", node: e.Node, handler: e.Handler, step: e.Step, wire: e.Wire}), e)
+		op := operation{kind: "step", node: e.Node, handler: e.Handler, step: e.Step, wire: e.Wire}
+		if e.Handler == "" && e.Flow != "" {
+			op = w.sends[e.Flow]
+			op.wire = e.Wire
+		}
+		w.outcome(w.sign(op), e)
 	}
 	if e.Kind == history.Publish && e.Outcome == history.Ok {
 		w.enter(w.channel(e.Channel), e)
@@ -209,8 +219,18 @@ func (w *ward) enter(channel string, e *history.Event) {
 	for _, s := range in.consumers {
 		s.bucket(e.At).in++
 	}
+	k := inFlow{e.Flow, e.Message}
+	parent := inFlow{e.Flow + "/" + e.Step, e.Message}
+	if child, ok := w.born[parent]; ok {
+		k = child
+		delete(w.born, parent)
+	}
+	if in.since[k] == receivedBefore {
+		delete(in.since, k)
+		return
+	}
 	if len(in.since) < mostInside {
-		in.since[inFlow{e.Flow, e.Message}] = e.At
+		in.since[k] = e.At
 	}
 }
 
@@ -247,10 +267,14 @@ func (w *ward) receive(e *history.Event) {
 		in.consumers = append(in.consumers, s)
 	}
 	k := inFlow{e.Flow, e.Message}
-	if since, ok := in.since[k]; ok && e.Delivery <= 1 {
+	since, ok := in.since[k]
+	switch {
+	case ok && since != receivedBefore:
 		w.took(s, e.At, e.At-since)
 		delete(in.since, k)
 		return
+	case !ok && e.Delivery <= 1 && len(in.since) < mostInside:
+		in.since[k] = receivedBefore
 	}
 	s.bucket(e.At).ok++
 }
