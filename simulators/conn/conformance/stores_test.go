@@ -187,10 +187,11 @@ func TestPutIsOnceAndAppendIsEachTime(t *testing.T) {
 }
 
 func TestAuditReadsEveryRow(t *testing.T) {
-	const rows = 5000
+	// Several pages each; an object is a request of its own, so there are fewer of them.
+	rows := map[string]int{"s3": 2500, "postgres": 5000, "redis": 5000}
 	each(t, func(t *testing.T, b bed) {
 		want := map[string]int{}
-		all := make([]*message.Message, rows)
+		all := make([]*message.Message, rows[b.stack.Infos()[0].Protocol])
 		for i := range all {
 			all[i] = numbered(int64(i))
 			want[all[i].ID()] = 1
