@@ -39,7 +39,7 @@ type place struct{ node, handler string }
 // waitsFor are the handlers that an operation waits for directly.
 func (g *graph) waitsFor(op operation) []place {
 	switch op.kind {
-	case "run", "receive":
+	case "run", "receive", "ack":
 		return nil // its own steps: the same handler
 	case "send":
 		return g.sendWaits(op)

@@ -45,19 +45,19 @@ func (w *ward) explains(o, s *sign, deeper map[place]bool) bool {
 		own := s.op.node == o.op.node && s.op.handler == o.op.handler
 		return deeper[at] && !(own && s.op.kind == "run")
 	case "connection":
-		return s.op.kind == "receive" && s.op.wire == o.op.wire || w.answersBehind(o, deeper)
-	case "send", "receive":
-		return w.answersBehind(o, deeper)
+		return s.op.kind == "receive" && s.op.wire == o.op.wire || w.answersBehind(o, s, deeper)
+	case "send", "receive", "ack":
+		return w.answersBehind(o, s, deeper)
 	}
 	return false
 }
 
 // answersBehind says whether the wire of a sign is the one that an answerer takes its requests from:
 // a fleet that is cut off does not reply.
-func (w *ward) answersBehind(o *sign, deeper map[place]bool) bool {
+func (w *ward) answersBehind(o, s *sign, deeper map[place]bool) bool {
 	_, broker := ends(o.op.wire)
 	for at := range deeper {
-		if at.node != o.op.node {
+		if at.node != o.op.node || at.node == s.op.node {
 			continue
 		}
 		n := w.topology.Node(at.node)

@@ -9,12 +9,13 @@ import (
 )
 
 // operation is one thing that a node does: a step over a wire, a handler's run (wire ""), a source's
-// send, or taking deliveries from a channel. It is the unit that signs are kept for.
+// send, or taking deliveries from a channel and giving them back. It is the unit that signs are kept
+// for.
 type operation struct {
-	kind    string // "step", "run", "send", "receive" or "connection"
+	kind    string // "step", "run", "send", "receive", "ack" or "connection"
 	node    string
 	handler string // the flow for a send
-	step    string // the channel for a receive
+	step    string // the channel for a receive or ack
 	wire    string
 }
 
@@ -30,6 +31,8 @@ func (o operation) name(t *topology.Topology) string {
 		return node + " sending " + o.handler
 	case "receive":
 		return node + "." + o.handler + " receiving"
+	case "ack":
+		return node + "." + o.handler + " acknowledging"
 	}
 	return node + " connected over " + o.wire
 }

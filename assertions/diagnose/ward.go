@@ -120,6 +120,7 @@ func (w *ward) observe(e *history.Event) {
 		w.outcome(w.sign(operation{kind: "run", node: e.Node, handler: e.Handler}), e)
 	case history.Ack:
 		if op := w.receiver(e); op.wire != "" && e.Outcome == history.Ok {
+			op.kind = "ack" // apart from receiving, which may wait for a batch to fill
 			w.outcome(w.sign(op), e)
 		}
 	case history.Receive:
