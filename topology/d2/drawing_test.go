@@ -173,8 +173,15 @@ func TestRead(t *testing.T) {
 		{"limits/empty/refused", " \n", Options{}, []string{"f.d2:1:1: the drawing has no box [empty]"}},
 		{"limits/binary/refused", "a\xff", Options{},
 			[]string{"f.d2:1:1: file is not UTF-8 text [encoding]"}},
-		{"limits/depth/refused", "x\n" + deep, Options{},
-			[]string{"f.d2:2:1: more than 200 braces and brackets are open at once [too-deep]"}},
+		{"limits/braces/refused", "x\n" + deep, Options{},
+			[]string{"f.d2:2:1: more than 64 braces and brackets are open at once [too-large]"}},
+		{"limits/keys of a name/refused", "x\ny -> " + strings.Repeat("a.", maxDepth) + "b", Options{},
+			[]string{"f.d2:2:1: a name has more than 64 keys [too-large]"}},
+		{"limits/arrows on a line/refused", "x\n" + strings.Repeat("a -> ", maxChain+1) + "b", Options{},
+			[]string{"f.d2:2:1: more than 1000 arrows stand on one line [too-large]"}},
+		{"limits/globs/refused", strings.Repeat("a\n", 70) + "* -> *", Options{},
+			[]string{"f.d2:1:1: its links may grow to 5184, at most 5000 are read; name the ends of " +
+				"links instead of using globs [too-large]"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

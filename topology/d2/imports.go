@@ -59,8 +59,8 @@ func (f *folder) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, plain(err)
 	}
-	if line, deep := nesting(string(src)); deep {
-		return nil, fmt.Errorf("more than %d braces and brackets are open at line %d", maxDepth, line)
+	if line, why := tooMuch(name, string(src)); why != "" {
+		return nil, fmt.Errorf("line %d: %s", line, why)
 	}
 	f.texts[name] = string(src)
 	return &imported{Reader: bytes.NewReader(src), info: info}, nil

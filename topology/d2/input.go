@@ -16,12 +16,6 @@ import (
 	"github.com/faultline-sim/faultline/topology/diag"
 )
 
-// Limits on a drawing: beyond them it is refused before the compiler sees it.
-const (
-	maxBytes = 1 << 20
-	maxDepth = 200 // braces and brackets open at once
-)
-
 // input is a drawing's text on its way into the compiler, and the way back from the compiler's
 // positions to the user's file.
 type input struct {
@@ -52,32 +46,13 @@ func open(file string, src []byte, opt Options, diags *diag.List) (*input, bool)
 			return nil, false
 		}
 	}
-	if line, deep := nesting(in.text); deep {
+	if line, why := tooMuch(in.name, in.text); why != "" {
 		at.Line = line
-		diags.Add(at, "too-deep", "more than %d braces and brackets are open at once", maxDepth)
+		diags.Add(at, "too-large", "%s", why)
 		return nil, false
 	}
 	in.imports = newFolder(file, opt.FS)
 	return in, true
-}
-
-// nesting finds the first line where too many braces and brackets are open.
-func nesting(text string) (line int, deep bool) {
-	open, line := 0, 1
-	for _, r := range text {
-		switch r {
-		case '\n':
-			line++
-		case '{', '[', '(':
-			open++
-		case '}', ']', ')':
-			open = max(0, open-1)
-		}
-		if open > maxDepth {
-			return line, true
-		}
-	}
-	return 0, false
 }
 
 // compile runs the D2 compiler; its complaints become diagnostics, and so does a panic of it.
@@ -99,6 +74,9 @@ func (in *input) compile() (graph *d2graph.Graph) {
 	return graph
 }
 
+// maxMessage is how many characters of the compiler's message are told: some repeat the input.
+const maxMessage = 300
+
 // complain turns the compiler's error into diagnostics.
 func (in *input) complain(err error) {
 	var parse *d2parser.ParseError
@@ -111,6 +89,9 @@ func (in *input) complain(err error) {
 		kind := "syntax"
 		if rest, ok := strings.CutPrefix(text, "failed to import "); ok {
 			kind, text = "import", "import "+rest
+		}
+		if runes := []rune(text); len(runes) > maxMessage {
+			text = string(runes[:maxMessage]) + "…"
 		}
 		in.refuse(in.position(e.Range), kind, "%s", text)
 	}
