@@ -24,8 +24,8 @@ type Queue struct {
 	out      int  // handed out and not settled
 	handing  bool // a goroutine hands out
 	closed   bool
-	room     chan struct{} // closed and replaced when a delivery is handed out
-	settled  chan struct{} // closed and replaced when a delivery is settled
+	room     chan struct{} // closed when a delivery is handed out; nil while nobody waits for it
+	settled  chan struct{} // closed when a delivery is settled; nil while nobody waits for it
 	finished sync.WaitGroup
 }
 
@@ -34,12 +34,7 @@ func New(prefetch int, handle func(conn.Delivery)) *Queue {
 	if prefetch <= 0 {
 		prefetch = conn.DefaultPrefetch
 	}
-	return &Queue{
-		handle:  handle,
-		most:    prefetch,
-		room:    make(chan struct{}),
-		settled: make(chan struct{}),
-	}
+	return &Queue{handle: handle, most: prefetch}
 }
 
 // Offer puts a delivery at the end. Its Ack and Nack are what settles it at the broker (Nack may
@@ -76,8 +71,7 @@ func (q *Queue) settle(again *conn.Delivery) {
 	if again != nil {
 		q.again = append(q.again, *again)
 	}
-	close(q.settled)
-	q.settled = make(chan struct{})
+	tell(&q.settled)
 	q.wake()
 	q.mu.Unlock()
 }
@@ -119,20 +113,36 @@ func (q *Queue) next() (d conn.Delivery, ok bool) {
 		*from = nil
 	}
 	q.out++
-	close(q.room)
-	q.room = make(chan struct{})
+	tell(&q.room)
 	return d, true
+}
+
+// tell wakes those who await a signal; the lock is held, as it is in await.
+func tell(signal *chan struct{}) {
+	if *signal != nil {
+		close(*signal)
+		*signal = nil
+	}
+}
+
+// await is a channel that the next tell closes.
+func await(signal *chan struct{}) <-chan struct{} {
+	if *signal == nil {
+		*signal = make(chan struct{})
+	}
+	return *signal
 }
 
 // Room returns when fewer than the prefetch wait to be handed out, or ctx ends.
 func (q *Queue) Room(ctx context.Context) error {
 	for {
 		q.mu.Lock()
-		waiting, room := len(q.ready)+len(q.again), q.room
-		q.mu.Unlock()
-		if waiting < q.most {
+		if len(q.ready)+len(q.again) < q.most {
+			q.mu.Unlock()
 			return nil
 		}
+		room := await(&q.room)
+		q.mu.Unlock()
 		select {
 		case <-room:
 		case <-ctx.Done():
@@ -145,11 +155,12 @@ func (q *Queue) Room(ctx context.Context) error {
 func (q *Queue) Settled(ctx context.Context) error {
 	for {
 		q.mu.Lock()
-		out, settled := q.out, q.settled
-		q.mu.Unlock()
-		if out == 0 {
+		if q.out == 0 {
+			q.mu.Unlock()
 			return nil
 		}
+		settled := await(&q.settled)
+		q.mu.Unlock()
 		select {
 		case <-settled:
 		case <-ctx.Done():

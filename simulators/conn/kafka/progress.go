@@ -30,18 +30,25 @@ func (p *progress) settle(offset int64) (moved, open bool) {
 	if p.closed {
 		return false, false
 	}
-	p.settled[offset] = struct{}{}
+	if len(p.pending) == 0 || p.pending[0] != offset {
+		p.settled[offset] = struct{}{}
+		return false, true
+	}
+	p.pass()
 	for len(p.pending) > 0 {
-		first := p.pending[0]
-		if _, done := p.settled[first]; !done {
+		if _, done := p.settled[p.pending[0]]; !done {
 			break
 		}
-		delete(p.settled, first)
-		p.pending = p.pending[1:]
-		p.mark = first + 1
-		moved = true
+		delete(p.settled, p.pending[0])
+		p.pass()
 	}
-	return moved, true
+	return true, true
+}
+
+// pass moves the mark behind the first pending offset; the lock is held.
+func (p *progress) pass() {
+	p.mark = p.pending[0] + 1
+	p.pending = p.pending[1:]
 }
 
 // uncommitted is the mark, if it was not committed yet.
