@@ -12,8 +12,8 @@ import (
 // time and memory grow with the square of what it is given.
 const (
 	maxBytes = 1 << 20
-	maxDepth = 64     // braces and brackets open at once, and keys in one name
-	maxChain = 1000   // arrows on one line
+	maxDepth = 64   // braces and brackets open at once, and keys in one name
+	maxChain = 1000 // arrows on one line
 	maxLinks = 5000 // links, with those that globs may grow into
 )
 
