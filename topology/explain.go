@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -70,9 +71,15 @@ func nearWords(word string) []string {
 	return near
 }
 
-// glossary is the words that are values rather than keys, those of expressions, and those that the
-// documentation leans on.
+// glossary is the words that are not keys.
 func glossary() map[string]string {
+	words := values()
+	maps.Copy(words, concepts())
+	return words
+}
+
+// values are the words that stand behind keys.
+func values() map[string]string {
 	return map[string]string{
 		"fleet": "kind of node: many devices or users of one sort (count); speaks " +
 			"mqtt and http",
@@ -116,7 +123,12 @@ func glossary() map[string]string {
 		"5xx":  "reason: an HTTP answer from 500 to 599",
 		"429":  "reason: an HTTP answer that a quota or rate limit refused",
 		"auth": "reason: a token was refused",
+	}
+}
 
+// concepts are the words that the documentation and expressions lean on.
+func concepts() map[string]string {
+	return map[string]string{
 		"node": "one box of the drawing, or a child that refines one: a fleet, " +
 			"cloud, service, broker or store",
 		"link": "an edge of the drawing; validate tells which wires and channels " +

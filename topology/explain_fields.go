@@ -4,11 +4,12 @@ import "slices"
 
 // vocabulary is every object of the topology's YAML, in the order in which a reader meets them.
 func vocabulary() []object {
-	return slices.Concat(wholeFields(), handlerFields(), stepFields(), policyObjects())
+	return slices.Concat(fileObjects(), nodeObjects(), flowObjects(), handlerFields(),
+		localSteps(), farSteps(), policyObjects())
 }
 
-// wholeFields are a topology, its nodes, channels and flows.
-func wholeFields() []object {
+// fileObjects are the file as a whole.
+func fileObjects() []object {
 	return []object{
 		{"topology", "at the top of the file", []field{
 			{"topology", text("a text"),
@@ -36,6 +37,12 @@ func wholeFields() []object {
 				"flows: {telemetry: {path: device.hw -> mqtt/telemetry/:id -> worker -> " +
 					"datalake}}"},
 		}},
+	}
+}
+
+// nodeObjects are nodes, their sessions and what they send.
+func nodeObjects() []object {
+	return []object{
 		{"node", "on a node", nodeVocabulary()},
 		{"session", "under session", []field{
 			{"clean", truth(),
@@ -70,6 +77,12 @@ func wholeFields() []object {
 				"whom the message is for; default the member's own id",
 				"subject: member(\"device.hw\")"},
 		}},
+	}
+}
+
+// flowObjects are channels and flows.
+func flowObjects() []object {
+	return []object{
 		{"channel", "on a channel", []field{
 			{"parallel", whole(1, maxParallel),
 				"partitions; default 6 on kafka, 1 elsewhere",

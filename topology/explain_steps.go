@@ -62,23 +62,8 @@ func anyStep() []field {
 	}
 }
 
-// stepFields are the kinds of steps, each with its own fields.
-func stepFields() []object {
-	born := []field{
-		{"derive", text("a flow"),
-			"the flow of the new message that is born here; without it the same message goes " +
-				"on",
-			"derive: alert"},
-		{"subject", text("an expression"),
-			"whom the new message is for",
-			"subject: data.user"},
-		{"key", text("an expression"),
-			"the new message's ordering key",
-			"key: subject"},
-	}
-	table := field{"table", text("a text"),
-		"the table, bucket or prefix; default records",
-		"table: readings"}
+// localSteps are the kinds of steps that stay at home, each with its own fields.
+func localSteps() []object {
 	return []object{
 		{"any_step", "on any step", anyStep()},
 		{"work", "a step", []field{{"work", or(span(), ref("work_time", "p50 and p99")),
@@ -117,6 +102,34 @@ func stepFields() []object {
 		{"issue", "a step", []field{{"issue", oneOf("token"),
 			"answers with a token",
 			"issue: token"}}},
+		{"reply", "a step", []field{{"reply", or(whole(100, 599), ref("reply_with", "a status")),
+			"answers the caller",
+			"reply: {status: 202}"}}},
+		{"reply_with", "under reply", []field{
+			{"status", whole(100, 599),
+				"the answer's HTTP status; default 200",
+				"status: 202"}}},
+	}
+}
+
+// farSteps are the kinds of steps that talk to another node.
+func farSteps() []object {
+	born := []field{
+		{"derive", text("a flow"),
+			"the flow of the new message that is born here; without it the same message goes " +
+				"on",
+			"derive: alert"},
+		{"subject", text("an expression"),
+			"whom the new message is for",
+			"subject: data.user"},
+		{"key", text("an expression"),
+			"the new message's ordering key",
+			"key: subject"},
+	}
+	table := field{"table", text("a text"),
+		"the table, bucket or prefix; default records",
+		"table: readings"}
+	return []object{
 		{"call", "a step", slices.Concat([]field{{"call", text("service METHOD /path"),
 			"an HTTP request to a service or cloud, its answer awaited",
 			"call: data_api POST /records"}}, born)},
@@ -139,13 +152,6 @@ func stepFields() []object {
 		{"lookup", "a step", []field{{"lookup", text("a store"),
 			"reads a message by id",
 			"lookup: datalake"}, table}},
-		{"reply", "a step", []field{{"reply", or(whole(100, 599), ref("reply_with", "a status")),
-			"answers the caller",
-			"reply: {status: 202}"}}},
-		{"reply_with", "under reply", []field{
-			{"status", whole(100, 599),
-				"the answer's HTTP status; default 200",
-				"status: 202"}}},
 	}
 }
 
