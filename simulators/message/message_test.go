@@ -30,7 +30,8 @@ func sample() *message.Message {
 // anyMessage draws messages as flows may carry them, odd ones included.
 func anyMessage(t *rapid.T) *message.Message {
 	when := rapid.Custom(func(t *rapid.T) time.Time {
-		return time.Unix(rapid.Int64Range(-1e10, 1e11).Draw(t, "s"), rapid.Int64Range(0, 1e9-1).Draw(t, "ns")).UTC()
+		seconds := rapid.Int64Range(-1e10, 1e11).Draw(t, "s")
+		return time.Unix(seconds, rapid.Int64Range(0, 1e9-1).Draw(t, "ns")).UTC()
 	})
 	m := &message.Message{
 		Flow:         rapid.StringN(1, 20, -1).Draw(t, "flow"),

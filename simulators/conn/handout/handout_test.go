@@ -184,9 +184,12 @@ func TestOrder(t *testing.T) {
 			}
 		}
 		q.Close()
-		first := slices.Clone(c.handed())
 		seen := map[int64]bool{}
-		first = slices.DeleteFunc(first, func(o int64) bool { had := seen[o]; seen[o] = true; return had })
+		first := slices.DeleteFunc(c.handed(), func(o int64) bool {
+			had := seen[o]
+			seen[o] = true
+			return had
+		})
 		if !slices.IsSorted(first) || int64(len(first)) != offers {
 			rt.Fatalf("handed out %v", c.handed())
 		}

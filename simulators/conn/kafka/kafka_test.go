@@ -186,6 +186,55 @@ func TestDelivery(t *testing.T) {
 	})
 }
 
+func TestDeclare(t *testing.T) {
+	s := start(t, 1)
+	c := client(t, s, "worker", 2)
+	t.Run("declare/exists already/left as it is", func(t *testing.T) {
+		again := []*topology.Channel{{Ref: "stream/events", Parallel: 9}}
+		if err := c.Declare(t.Context(), again); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("declare/one for each id/unsupported", func(t *testing.T) {
+		err := c.Declare(t.Context(), []*topology.Channel{{Ref: "stream/command/:id"}})
+		if !errors.Is(err, conn.ErrUnsupported) {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("topic/never declared/told, and not as unknown", func(t *testing.T) {
+		_, err := c.Publish(t.Context(), "nowhere", letter("a", 0))
+		if err == nil || errors.Is(err, conn.ErrUnknown) {
+			t.Errorf("publish: %v", err)
+		}
+		err = c.Subscribe(t.Context(), conn.Subscription{Channel: "nowhere", Group: "worker"})
+		if err == nil {
+			t.Error("subscribed")
+		}
+	})
+}
+
+func TestState(t *testing.T) {
+	s := start(t, 1)
+	states := make(chan string, 100)
+	c := kafka.New(conn.Config{
+		Dialer: s.Dialer(), Client: "worker", OnState: func(s string) { states <- s },
+	})
+	defer c.Close()
+	if err := c.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	heal := s.Break(t, wire.Fault{Kind: wire.Cut})
+	got := []string{<-states, <-states}
+	heal()
+	if err := c.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, <-states)
+	if diff := cmp.Diff([]string{"connect", "disconnect", "connect"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestSettle(t *testing.T) {
 	s := start(t, 1)
 	c := client(t, s, "worker", 1)
@@ -318,7 +367,8 @@ func TestBlackHole(t *testing.T) {
 	heal := s.Break(t, wire.Fault{Kind: wire.Timeout, Direction: wire.Both})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := producer.Publish(ctx, "events", letter("device0", 5)); !errors.Is(err, conn.ErrUnknown) {
+	_, err := producer.Publish(ctx, "events", letter("device0", 5))
+	if !errors.Is(err, conn.ErrUnknown) {
 		t.Errorf("into a black hole: %v", err)
 	}
 	heal()

@@ -45,7 +45,8 @@ type subscription struct {
 // it are settled too, and Ack of a partition that has been taken away is an error: somebody else
 // is given the record again. Nack hands the record out again before any that has not been handed
 // out yet; records of its key that are in hand already stay there, so a consumer that wants them
-// in order holds them back. When ctx ends the client leaves the group.
+// in order holds them back. While no broker answers Subscribe waits, for a topic that does not
+// exist it does not. When ctx ends the client leaves the group.
 func (c *Client) Subscribe(ctx context.Context, sub conn.Subscription) error {
 	s := &subscription{
 		client: c, Subscription: sub, topic: TopicName(sub.Channel),
@@ -53,6 +54,10 @@ func (c *Client) Subscribe(ctx context.Context, sub conn.Subscription) error {
 	}
 	if s.Group == "" {
 		s.Group = c.cfg.Client
+	}
+	_, err := c.partitions(ctx, s.topic)
+	if errors.Is(err, kafka.UnknownTopicOrPartition) {
+		return fmt.Errorf("subscribe to %q: %w", sub.Channel, err)
 	}
 	group, err := kafka.NewConsumerGroup(s.config())
 	if err != nil {

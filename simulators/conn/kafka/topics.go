@@ -35,7 +35,8 @@ func TopicName(channel string) string {
 	return b.String()
 }
 
-// Declare makes topics with as many partitions as the channel's parallel. A channel with a level ":id" is ErrUnsupported: Kafka has no wildcards.
+// Declare makes topics with as many partitions as the channel's parallel. A channel with a level
+// ":id" is ErrUnsupported: Kafka has no wildcards.
 func (c *Client) Declare(ctx context.Context, channels []*topology.Channel) error {
 	var topics []kafka.TopicConfig
 	copies := min(mostCopies, len(c.cfg.Dialer.Endpoints()))

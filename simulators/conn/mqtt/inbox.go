@@ -31,7 +31,7 @@ type subscription struct {
 type inbox struct {
 	mu        sync.Mutex
 	subs      []*subscription
-	unclaimed []*received          // came before a subscription for them; a resumed session sends first
+	unclaimed []*received          // came before a subscription for them, from a resumed session
 	inHand    map[uint16]*received // by packet identifier
 	stopped   bool
 }

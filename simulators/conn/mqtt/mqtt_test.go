@@ -280,7 +280,7 @@ func TestGroup(t *testing.T) {
 }
 
 func TestBusy(t *testing.T) {
-	t.Run("both ways/broker restarts again and again/nothing acknowledged is lost", func(t *testing.T) {
+	t.Run("both ways/broker restarts repeatedly/nothing acknowledged is lost", func(t *testing.T) {
 		s := start(t, nil)
 		got := collect()
 		rule := client(t, s, conn.Config{Client: "rule", Session: quick(false)})
@@ -380,7 +380,9 @@ func TestClose(t *testing.T) {
 	s := start(t, nil)
 	before := runtime.NumGoroutine()
 	for i := range 20 {
-		c := mqtt.New(conn.Config{Dialer: s.Dialer(), Client: fmt.Sprint("c", i), Session: quick(i%2 == 0)})
+		c := mqtt.New(conn.Config{
+			Dialer: s.Dialer(), Client: fmt.Sprint("c", i), Session: quick(i%2 == 0),
+		})
 		if err := c.Connect(t.Context()); err != nil {
 			t.Fatal(err)
 		}

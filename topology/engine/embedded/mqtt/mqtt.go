@@ -80,7 +80,7 @@ func (b *broker) serve() error {
 // queues carries retained messages only.
 func options() *mochi.Options {
 	can := mochi.NewDefaultServerCapabilities()
-	can.MaximumClientWritesPending = 64
+	can.MaximumClientWritesPending = 256
 	can.MaximumMessageExpiryInterval = 0
 	can.TopicAliasMaximum = 0
 	can.SubIDAvailable = 0
