@@ -149,8 +149,9 @@ func concepts() map[string]string {
 		"now": "in the expressions of a send: the intended send time, RFC 3339",
 		"flow": "a business path from a source to its sinks; in expressions the " +
 			"name of the message's flow",
-		"member": "in the expressions of a send: member(\"device.hw\"), the id of " +
-			"any member of a fleet",
+		"member": "in the expressions of a send: member(\"device.hw\"), the id of any member of " +
+			"a fleet; in those of steps: member(\"device.app\", subject), the one member that a " +
+			"text belongs to",
 		"pick": "in the expressions of a send: pick([1, 2, 3]), any element of a " +
 			"list",
 		"choice": "in the expressions of a send: choice(\"a\", \"b\"), any of its " +
