@@ -22,7 +22,8 @@ import (
 func Auth(flow string, atLeast int) Check {
 	return Check{Name: named("auth", flow), Property: "auth", Flow: flow,
 		New: func(l *Ledger, _ Context) Checker {
-			return &auth{ledger: l, flow: flow, atLeast: max(1, atLeast), refused: map[subject]string{}}
+			return &auth{ledger: l, flow: flow, atLeast: max(1, atLeast),
+				refused: map[subject]string{}}
 		}}
 }
 
@@ -69,8 +70,10 @@ func (c *auth) Verdict() Verdict {
 			}
 			for j, leg := range f.route.legs {
 				if f.legRows[j].get(i).state&(arrived|foundThere) != 0 {
-					r.anomaly(Anomaly{Kind: "effect-behind-refusal", Flow: f.name, Message: i, Where: leg.name(),
-						Text: fmt.Sprintf("%s-%d was refused by %s and is at %s", f.name, i, by, leg.name())})
+					r.anomaly(Anomaly{Kind: "effect-behind-refusal", Flow: f.name, Message: i,
+						Where: leg.name(),
+						Text: fmt.Sprintf("%s-%d was refused by %s and is at %s", f.name, i, by,
+							leg.name())})
 				}
 			}
 		}

@@ -19,26 +19,26 @@ type BreakerParams struct {
 // Breaker judges that a circuit breaker opens, holds and closes as declared.
 //
 // Definition, per replica: after the declared number of transient failures in a row, all within the
-// window, no further try begins (100 ms tolerance) until the breaker has opened; while it is open no
-// try begins (5 ms tolerance); it stays open for at least the declared time before it lets a trial
-// through; it does not open on fewer failures than declared. A permanent failure is an answer: the
-// far end works.
+// window, no further try begins (100 ms tolerance) until the breaker has opened; while it is open
+// no try begins (5 ms tolerance); it stays open for at least the declared time before it lets a
+// trial through; it does not open on fewer failures than declared. A permanent failure is an
+// answer: the far end works.
 //
 // Evidence: Breaker rows and the rows of the step (Attempt rows for a handler's own). Valid: there
 // were tries, and all kept to it. Invalid: not-opened, call-while-open, half-open-early or
 // opened-early. Unknown: no tries, opening was asked for and there were never enough failures, or
 // events were shed.
 //
-// It cannot see failures in a row that are mixed with successes: some breakers count them by window,
-// others not, so only unbroken runs of failures oblige it to open. Cost: the times of the last few
-// failures of each replica. Source: Nygard, Release It!, Circuit Breaker.
+// It cannot see failures in a row that are mixed with successes: some breakers count them by
+// window, others not, so only unbroken runs of failures oblige it to open. Cost: the times of the
+// last few failures of each replica. Source: Nygard, Release It!, Circuit Breaker.
 func Breaker(p BreakerParams) Check {
 	return Check{Name: named("breaker", place(p.Node, p.Handler, p.Step)), Property: "breaker",
 		New: func(l *Ledger, c Context) Checker { return newBreaker(l, c.Topology, p) }}
 }
 
 const (
-	breakerSlack = int64(100 * time.Millisecond) // from the failure that is one too many to the opening
+	breakerSlack = int64(100 * time.Millisecond) // from one failure too many to the opening
 	openSlack    = int64(5 * time.Millisecond)   // tries that were let through just before
 )
 
@@ -137,11 +137,13 @@ func (c *breaker) change(k *circuit, e *history.Event) {
 		c.opened++
 		recent := within(k.window, e.At, int64(c.declared.Within))
 		if k.state != "half_open" && recent < c.declared.Failures-1 {
-			c.wrong(e, "opened-early", fmt.Sprintf("opened after %d failures, declared %d within %v",
-				recent, c.declared.Failures, c.declared.Within))
+			c.wrong(e, "opened-early",
+				fmt.Sprintf("opened after %d failures, declared %d within %v",
+					recent, c.declared.Failures, c.declared.Within))
 		}
 	}
-	if e.Reason == "half_open" && k.state == "open" && e.At-k.since < int64(c.declared.Open)-openSlack {
+	if e.Reason == "half_open" && k.state == "open" &&
+		e.At-k.since < int64(c.declared.Open)-openSlack {
 		c.wrong(e, "half-open-early", fmt.Sprintf("let a trial through after %v, declared %v",
 			seconds(e.At-k.since), c.declared.Open))
 	}

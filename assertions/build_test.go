@@ -20,8 +20,10 @@ import (
 // plant is a small system with one of everything: a fleet sends flow "t" over two brokers and two
 // services into a store, and flow "q" straight to a service that answers.
 func plant() *topology.Topology {
-	backoff := policy.Backoff{Initial: 50 * time.Millisecond, Factor: 2, Max: time.Second, Jitter: 0.2}
-	call := &topology.Step{Name: "call api", Kind: topology.Call, Target: "api", Method: "POST", Path: "/r",
+	backoff := policy.Backoff{Initial: 50 * time.Millisecond, Factor: 2, Max: time.Second,
+		Jitter: 0.2}
+	call := &topology.Step{Name: "call api", Kind: topology.Call, Target: "api", Method: "POST",
+		Path: "/r",
 		Policy: policy.Set{
 			Timeout: 300 * time.Millisecond,
 			Retry:   &policy.Retry{Attempts: 4, Backoff: backoff, Permanent: []string{"4xx"}},
@@ -48,8 +50,10 @@ func plant() *topology.Topology {
 		Channels: []*topology.Channel{{Ref: "mqtt/t/:id"}, {Ref: "stream/e"}},
 		Flows: []*topology.Flow{
 			{Name: "t", Key: "device", Guarantee: topology.AtLeastOnce,
-				Paths: [][]topology.Hop{{{Node: "device"}, {Node: "mqtt", Channel: "mqtt/t/:id"}, {Node: "rule"},
-					{Node: "stream", Channel: "stream/e"}, {Node: "worker"}, {Node: "api"}, {Node: "lake"}}},
+				Paths: [][]topology.Hop{{{Node: "device"}, {Node: "mqtt", Channel: "mqtt/t/:id"},
+					{Node: "rule"},
+					{Node: "stream", Channel: "stream/e"}, {Node: "worker"}, {Node: "api"},
+					{Node: "lake"}}},
 				Sinks: []topology.Sink{{Node: "lake", Success: 0.99, P99: 500 * time.Millisecond}}},
 			{Name: "q", Guarantee: topology.AtLeastOnce, ReplyWithin: time.Second,
 				Paths: [][]topology.Hop{{{Node: "device"}, {Node: "api"}}}},
@@ -97,10 +101,14 @@ func frame() log {
 	for _, p := range []struct {
 		name string
 		at   time.Duration
-	}{{"steady", steadyFrom}, {"timeline", timelineFrom}, {"recover", recoverFrom}, {"drain", drainFrom}, {"audit", auditFrom}} {
+	}{{"steady", steadyFrom}, {"timeline", timelineFrom}, {"recover", recoverFrom}, {"drain",
+		drainFrom}, {"audit", auditFrom}} {
 		l.add(history.Phase, p.at, func(e *history.Event) { e.Step = p.name })
 	}
-	l.add(history.Gauge, 0, func(e *history.Event) { e.Step, e.Flow, e.Value = "asked", "t", messages })
+	l.add(history.Gauge, 0, func(e *history.Event) {
+		e.Step, e.Flow, e.Value = "asked", "t",
+			messages
+	})
 	l.add(history.Ended, auditFrom+time.Second, nil)
 	return l
 }
@@ -131,11 +139,17 @@ func (l *log) journey(flow string, i int64, t time.Duration) {
 	l.sent(flow, i, t)
 	l.relayed(flow, i, t)
 	l.received(flow, i, t+ms(6))
-	l.add(history.Receive, t+ms(8), about(flow, i, func(e *history.Event) { e.Node, e.Handler = "api", "records" }))
-	l.add(history.Store, t+ms(10), about(flow, i, step("api", "records", "store lake", "api -> lake", 1, ms(2))))
+	l.add(history.Receive, t+ms(8), about(flow, i, func(e *history.Event) {
+		e.Node,
+			e.Handler = "api", "records"
+	}))
+	l.add(history.Store, t+ms(10), about(flow, i, step("api", "records", "store lake",
+		"api -> lake", 1, ms(2))))
 	l.add(history.Attempt, t+ms(10), about(flow, i, step("api", "records", "", "", 1, ms(2))))
-	l.add(history.Call, t+ms(12), about(flow, i, step("worker", "records", "call api", "worker -> api", 1, ms(5))))
-	l.add(history.Attempt, t+ms(12), about(flow, i, step("worker", "records", "", "worker -> stream", 1, ms(6))))
+	l.add(history.Call, t+ms(12), about(flow, i, step("worker", "records", "call api",
+		"worker -> api", 1, ms(5))))
+	l.add(history.Attempt, t+ms(12), about(flow, i, step("worker", "records", "",
+		"worker -> stream", 1, ms(6))))
 	l.acked(flow, i, t+ms(13))
 }
 
@@ -152,13 +166,15 @@ func (l *log) sent(flow string, i int64, t time.Duration) {
 
 func (l *log) relayed(flow string, i int64, t time.Duration) {
 	l.add(history.Receive, t+ms(3), about(flow, i, func(e *history.Event) {
-		e.Node, e.Handler, e.Channel, e.Wire = "rule", "relay", fmt.Sprint("mqtt/t/", i%7), "rule -> mqtt"
+		e.Node, e.Handler, e.Channel, e.Wire = "rule", "relay", fmt.Sprint("mqtt/t/", i%7),
+			"rule -> mqtt"
 	}))
 	l.add(history.Publish, t+ms(5), about(flow, i, func(e *history.Event) {
 		step("rule", "relay", "publish stream/e", "rule -> stream", 1, ms(1))(e)
 		e.Channel = "stream/e"
 	}))
-	l.add(history.Attempt, t+ms(5), about(flow, i, step("rule", "relay", "", "rule -> mqtt", 1, ms(1))))
+	l.add(history.Attempt, t+ms(5), about(flow, i, step("rule", "relay", "", "rule -> mqtt", 1,
+		ms(1))))
 }
 
 func (l *log) received(flow string, i int64, t time.Duration) {
@@ -174,7 +190,10 @@ func (l *log) acked(flow string, i int64, t time.Duration) {
 }
 
 func (l *log) audited(flow string, i int64) {
-	l.add(history.Found, auditFrom+ms(1), about(flow, i, func(e *history.Event) { e.Node, e.Value = "lake", 1 }))
+	l.add(history.Found, auditFrom+ms(1), about(flow, i, func(e *history.Event) {
+		e.Node,
+			e.Value = "lake", 1
+	}))
 }
 
 // failing is worker's failed tries over one delivery, each after the declared pause; it gives the
@@ -301,7 +320,8 @@ func findings(verdicts []assertions.Verdict) map[string][]string {
 
 // expect judges a history with the default set, or the checks given, and compares all that is not
 // valid.
-func expect(t *testing.T, l log, want map[string][]string, checks ...assertions.Check) []assertions.Verdict {
+func expect(t *testing.T, l log, want map[string][]string,
+	checks ...assertions.Check) []assertions.Verdict {
 	t.Helper()
 	system := plant()
 	if len(checks) == 0 {

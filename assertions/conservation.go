@@ -12,11 +12,11 @@ import (
 //
 // Definition: over all flows, offered = found + dead-lettered + expired + filtered + refused +
 // unanswered, where refused and unanswered are those whose producer was told no, or nothing. And
-// when the drain has ended, what the history holds for unsettled agrees with the brokers' own depth:
-// a channel that is not empty means that something is still in flight.
+// when the drain has ended, what the history holds for unsettled agrees with the brokers' own
+// depth: a channel that is not empty means that something is still in flight.
 //
-// Evidence: as for delivery, and the gauges "depth" and "lag". Valid: messages were accepted and the
-// sums agree. Invalid: they do not (the messages that make the difference are named lost or
+// Evidence: as for delivery, and the gauges "depth" and "lag". Valid: messages were accepted and
+// the sums agree. Invalid: they do not (the messages that make the difference are named lost or
 // unexpected). Unknown: no messages, no end, shed events, messages in flight, or a broker that says
 // it still holds messages when the history has all of them settled.
 //
@@ -52,7 +52,8 @@ func (c *conservation) Verdict() Verdict {
 	if moving > 0 {
 		r.lack("a longer drain: %d messages were in flight at its end", moving)
 	} else if where, n := c.standing(); n > 0 && r.found() == 0 {
-		r.lack("agreement with the broker: %s still held %d messages when all were settled", where, n)
+		r.lack("agreement with the broker: %s still held %d messages when all were settled", where,
+			n)
 	}
 	r.count("offered", offered, "messages")
 	r.count("settled", settled, "messages")

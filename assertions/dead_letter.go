@@ -22,9 +22,9 @@ type DeadLetterParams struct {
 //
 // Definition: every message whose handler attempts were used up, or that was refused as permanent,
 // at a handler that dead-letters to the channel, is found in it, and nothing else is. A message is
-// there twice only beside a crash of the handler's node, an unanswered publish, or a redrive. It was
-// sent after exactly the declared attempts, or earlier for a permanent reason, and says why (reason,
-// attempts, trace). A redriven message completes, or is dead-lettered again.
+// there twice only beside a crash of the handler's node, an unanswered publish, or a redrive. It
+// was sent after exactly the declared attempts, or earlier for a permanent reason, and says why
+// (reason, attempts, trace). A redriven message completes, or is dead-lettered again.
 //
 // Evidence: Attempt and DeadLetter rows of those handlers, Redrive rows, Found rows of the channel.
 // Valid: the handlers ran, and all of this holds; where a number was asked for, it was found.
@@ -129,7 +129,8 @@ func (c *deadLetterChecker) attempt(e *history.Event, i int) {
 		if d := c.dead[subject{e.Flow, e.Message}]; d != nil && d.sent+d.unsure == 0 {
 			d.owed = false
 		}
-	case e.Outcome == history.Fail && (int(e.Attempt) >= w.most() || permanent(e.Reason, w.permanent())):
+	case e.Outcome == history.Fail && (int(e.Attempt) >= w.most() || permanent(e.Reason,
+		w.permanent())):
 		d := c.of(e, i)
 		d.owed, d.at, d.why = true, e.At, e.Reason
 	}
@@ -161,7 +162,8 @@ func (c *deadLetterChecker) sent(e *history.Event, i int) {
 			fmt.Sprintf("was dead-lettered after %d attempts, declared %d", n, w.most()))
 	case n < w.most() && !final:
 		c.wrong(e.Flow, e.Message, "too-early",
-			fmt.Sprintf("was dead-lettered after %d attempts for %q, declared %d", n, e.Reason, w.most()))
+			fmt.Sprintf("was dead-lettered after %d attempts for %q, declared %d", n, e.Reason,
+				w.most()))
 	}
 }
 
@@ -248,10 +250,12 @@ func (c *deadLetterChecker) completed(k subject, w *deadLetter) bool {
 func (c *deadLetterChecker) counted(found int) {
 	if c.p.Exactly >= 0 && found != c.p.Exactly {
 		c.r.anomaly(Anomaly{Kind: "wrong-count", Message: -1, Where: c.p.Channel,
-			Text: fmt.Sprintf("%d messages are in %s, asserted %d", found, c.p.Channel, c.p.Exactly)})
+			Text: fmt.Sprintf("%d messages are in %s, asserted %d", found, c.p.Channel,
+				c.p.Exactly)})
 	}
 	if found < c.p.AtLeast {
 		c.r.anomaly(Anomaly{Kind: "wrong-count", Message: -1, Where: c.p.Channel,
-			Text: fmt.Sprintf("%d messages are in %s, asserted at least %d", found, c.p.Channel, c.p.AtLeast)})
+			Text: fmt.Sprintf("%d messages are in %s, asserted at least %d", found, c.p.Channel,
+				c.p.AtLeast)})
 	}
 }

@@ -170,7 +170,7 @@ func (l *Ledger) end(f *flowLedger, i int64, m *row, w waiting, r *ruling) endin
 		}
 		if e == isLost && worst < isLost {
 			r.anomaly(Anomaly{Kind: "lost", Flow: f.name, Message: i, Where: leg.name(),
-				Text: fmt.Sprintf("%s-%d was accepted and never reached %s: sent at %v, last heard of at %v",
+				Text: fmt.Sprintf("%s-%d was accepted and never reached %s: sent %v, last seen %v",
 					f.name, i, leg.name(), seconds(m.sent), seconds(m.sent+int64(m.last)*1000))})
 		}
 		worst = max(worst, e)

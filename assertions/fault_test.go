@@ -23,7 +23,8 @@ func outage(bite int64, hurt func(i int64, sent time.Duration) time.Duration) lo
 		l.sent("t", i, t)
 		l.relayed("t", i, t)
 		if late := hurt(i, t); late >= 0 {
-			l.add(history.Store, t+ms(10)+late, about("t", i, step("api", "records", "store lake", "api -> lake", 1, ms(2))))
+			l.add(history.Store, t+ms(10)+late, about("t", i, step("api", "records", "store lake",
+				"api -> lake", 1, ms(2))))
 			l.audited("t", i)
 		}
 	}
@@ -49,7 +50,8 @@ func queued(heal time.Duration) func(int64, time.Duration) time.Duration {
 func unhurt(int64, time.Duration) time.Duration { return 0 }
 
 func TestIsolation(t *testing.T) {
-	inside := assertions.Isolation(assertions.IsolationParams{During: "outage", BlastRadius: []string{"t"}})
+	inside := assertions.Isolation(assertions.IsolationParams{During: "outage",
+		BlastRadius: []string{"t"}})
 	outside := assertions.Isolation(assertions.IsolationParams{During: "outage"})
 	cases := []struct {
 		name  string
@@ -60,22 +62,27 @@ func TestIsolation(t *testing.T) {
 		{"isolation/flow outside untouched/valid", outage(7, unhurt), outside, nil},
 		{"isolation/flow outside late/leaked", outage(7, queued(5*time.Second)), outside,
 			only("isolation[outage]", "invalid", "leaked t-600")},
-		{"isolation/flow outside fails/leaked", outage(7, func(i int64, sent time.Duration) time.Duration {
+		{"isolation/flow outside fails/leaked", outage(7, func(i int64,
+			sent time.Duration) time.Duration {
 			if sent >= 3*time.Second && i%20 == 0 {
 				return -1
 			}
 			return 0
 		}), outside, only("isolation[outage]", "invalid", "leaked t-600")},
-		{"isolation/one failure of many within the SLO/valid", outage(7, func(i int64, _ time.Duration) time.Duration {
+		{"isolation/one failure of many within the SLO/valid", outage(7, func(i int64,
+			_ time.Duration) time.Duration {
 			if i == 700 {
 				return -1
 			}
 			return 0
 		}), outside, nil},
-		{"isolation/only the declared one hurt and nothing else/unknown", outage(7, queued(5*time.Second)), inside,
+		{"isolation/only the declared one hurt and nothing else/unknown", outage(7,
+			queued(5*time.Second)), inside,
 			only("isolation[outage]", "unknown")},
-		{"isolation/no bite/unknown", outage(0, unhurt), outside, only("isolation[outage]", "unknown")},
-		{"isolation/never injected/unknown", valid(), outside, only("isolation[outage]", "unknown")},
+		{"isolation/no bite/unknown", outage(0, unhurt), outside, only("isolation[outage]",
+			"unknown")},
+		{"isolation/never injected/unknown", valid(), outside, only("isolation[outage]",
+			"unknown")},
 		{"isolation/late while the harness was delayed/unknown",
 			outage(7, queued(5*time.Second)).with(func(l *log) {
 				l.add(history.Gauge, 4*time.Second, func(e *history.Event) {
@@ -83,15 +90,19 @@ func TestIsolation(t *testing.T) {
 				})
 			}), outside, only("isolation[outage]", "unknown")},
 		{"isolation/too few for the SLO/unknown",
-			outage(7, unhurt).without(func(e history.Event) bool { return e.Message >= 600 && e.Message%50 != 0 }), outside,
+			outage(7, unhurt).without(func(e history.Event) bool {
+				return e.Message >= 600 &&
+					e.Message%50 != 0
+			}), outside,
 			only("isolation[outage]", "unknown")},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) { expect(t, c.log, c.want, c.check) })
 	}
 	t.Run("isolation/summary/three radii side by side", func(t *testing.T) {
-		v := assertions.Judge(outage(7, queued(5*time.Second)).events(), []assertions.Check{inside}, assertions.Context{
-			Topology: plant(), Predicted: map[string][]string{"outage": {"t", "q"}}})
+		v := assertions.Judge(outage(7, queued(5*time.Second)).events(), []assertions.Check{inside},
+			assertions.Context{
+				Topology: plant(), Predicted: map[string][]string{"outage": {"t", "q"}}})
 		if want := "blast radius declared t, predicted q+t, measured t"; v[0].Summary != want {
 			t.Errorf("summary %q, want %q", v[0].Summary, want)
 		}
@@ -100,7 +111,8 @@ func TestIsolation(t *testing.T) {
 
 func TestRecovery(t *testing.T) {
 	check := func(within time.Duration) assertions.Check {
-		return assertions.Recovery(assertions.RecoveryParams{From: "outage", Flow: "t", Within: within, Hold: time.Second})
+		return assertions.Recovery(assertions.RecoveryParams{From: "outage", Flow: "t",
+			Within: within, Hold: time.Second})
 	}
 	// relapse arrives at once after the heal for half a second, and is late again until 7 s.
 	relapse := func(_ int64, sent time.Duration) time.Duration {
@@ -119,18 +131,24 @@ func TestRecovery(t *testing.T) {
 		took float64
 		in   time.Duration
 	}{
-		{"recovery/well at once after the heal/valid", outage(7, queued(5*time.Second)), nil, 0, time.Second},
-		{"recovery/backlog until 6 s/valid", outage(7, queued(6*time.Second)), nil, float64(time.Second), 2 * time.Second},
+		{"recovery/well at once after the heal/valid", outage(7, queued(5*time.Second)), nil, 0,
+			time.Second},
+		{"recovery/backlog until 6 s/valid", outage(7, queued(6*time.Second)), nil,
+			float64(time.Second), 2 * time.Second},
 		{"recovery/backlog until 7 s/late-recovery", outage(7, queued(7*time.Second)),
-			only("recovery[t]", "invalid", "late-recovery t-1301"), float64(2 * time.Second), time.Second},
+			only("recovery[t]", "invalid", "late-recovery t-1301"), float64(2 * time.Second),
+			time.Second},
 		{"recovery/first success and a relapse/late-recovery", outage(7, relapse),
-			only("recovery[t]", "invalid", "late-recovery t-1301"), float64(2 * time.Second), time.Second},
-		{"recovery/no bite/unknown", outage(0, queued(5*time.Second)), only("recovery[t]", "unknown"), 0, time.Second},
+			only("recovery[t]", "invalid", "late-recovery t-1301"), float64(2 * time.Second),
+			time.Second},
+		{"recovery/no bite/unknown", outage(0, queued(5*time.Second)), only("recovery[t]",
+			"unknown"), 0, time.Second},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			v := expect(t, c.log, c.want, check(c.in))
-			if diff := gocmp.Diff(assertions.Figure{Name: "recovery_time", Value: c.took, Unit: "ns"}, v[0].Figures[1]); diff != "" {
+			if diff := gocmp.Diff(assertions.Figure{Name: "recovery_time", Value: c.took,
+				Unit: "ns"}, v[0].Figures[1]); diff != "" {
 				t.Errorf("figure (-want +got):\n%s", diff)
 			}
 		})
@@ -145,7 +163,9 @@ func TestRecovery(t *testing.T) {
 		expect(t, l, only("recovery[t]", "unknown"), check(10*time.Second))
 	})
 	t.Run("recovery/never healed/unknown", func(t *testing.T) {
-		l := outage(7, unhurt).without(func(e history.Event) bool { return e.Kind == history.Fault && e.Reason == "heal" })
+		l := outage(7, unhurt).without(func(e history.Event) bool {
+			return e.Kind == history.Fault && e.Reason == "heal"
+		})
 		expect(t, l, only("recovery[t]", "unknown"), check(time.Second))
 	})
 }

@@ -14,8 +14,8 @@ import (
 // Evidence: Found rows, whose value counts copies, and Receive rows with a delivery above 1, which
 // show that there was something to be idempotent about. Valid: something was found, at least one
 // message was delivered twice, and none is there twice. Invalid: one is (duplicated). Unknown:
-// nothing was found, nothing was ever redelivered (use the fault "duplicates" or a crash), or events
-// were shed.
+// nothing was found, nothing was ever redelivered (use the fault "duplicates" or a crash), or
+// events were shed.
 //
 // It cannot see an effect that leaves no row behind, such as a mail. Cost: one pass over the rows.
 // Source: Enterprise Integration Patterns, Idempotent Receiver.
@@ -50,8 +50,10 @@ func (c *idempotence) Verdict() Verdict {
 					found++
 				}
 				if lr.copies > 1 {
-					r.anomaly(Anomaly{Kind: "duplicated", Flow: f.name, Message: i, Where: leg.name(),
-						Text: fmt.Sprintf("%s-%d took effect at %s %d times", f.name, i, leg.name(), lr.copies)})
+					r.anomaly(Anomaly{Kind: "duplicated", Flow: f.name, Message: i,
+						Where: leg.name(),
+						Text: fmt.Sprintf("%s-%d took effect at %s %d times", f.name, i, leg.name(),
+							lr.copies)})
 				}
 			}
 		}

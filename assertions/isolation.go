@@ -38,12 +38,12 @@ const (
 //
 // Definition: over the messages meant to be sent from the fault's injection to its heal and a grace
 // time of 2 s, each flow outside the declared blast radius keeps its SLO, completes no smaller a
-// share than in its own steady phase (1 % tolerance) and has a p99 of at most 5 times its own steady
-// p99 and 250 ms. Declared, predicted (from the graph) and measured (the flows whose SLO broke) blast
-// radius stand side by side in the summary.
+// share than in its own steady phase (1 % tolerance) and has a p99 of at most 5 times its own
+// steady p99 and 250 ms. Declared, predicted (from the graph) and measured (the flows whose SLO
+// broke) blast radius stand side by side in the summary.
 //
-// Evidence: Fault rows, Produce rows and arrivals. Valid: the fault bit, each flow outside had enough
-// messages for its SLO (99.9 % needs 1,000, a p99 needs 100, or 20 that
+// Evidence: Fault rows, Produce rows and arrivals. Valid: the fault bit, each flow outside had
+// enough messages for its SLO (99.9 % needs 1,000, a p99 needs 100, or 20 that
 // are all within it), and none was hurt. Invalid: one was
 // (leaked). Unknown: the fault was not injected or did not bite, too few messages outside, latency
 // over its bound while the harness itself was delayed, no messages, or events were shed.
@@ -55,7 +55,10 @@ func Isolation(p IsolationParams) Check {
 		p.Name = named("isolation", p.During)
 	}
 	return Check{Name: p.Name, Property: "isolation",
-		New: func(l *Ledger, c Context) Checker { return &isolation{ledger: l, p: p.filled(), context: c} }}
+		New: func(l *Ledger, c Context) Checker {
+			return &isolation{ledger: l, p: p.filled(),
+				context: c}
+		}}
 }
 
 func (p IsolationParams) filled() IsolationParams {
@@ -108,7 +111,8 @@ func (c *isolation) Verdict() Verdict {
 	}
 	r.count("flows_outside", outside, "flows")
 	return r.verdict("blast radius declared %s, predicted %s, measured %s",
-		listed(declared, true), listed(predicted, c.context.Predicted != nil), listed(c.measured, true))
+		listed(declared, true), listed(predicted, c.context.Predicted != nil), listed(c.measured,
+			true))
 }
 
 // bitten are the injections of a fault; a lack is noted when there are none or none bit.

@@ -25,8 +25,8 @@ type Ledger struct {
 	asked  map[string]int64
 	downs  map[string]int // crashes and stops seen, by node
 
-	// born are the derived messages whose publish has not been answered yet: such a publish is a row
-	// of the parent's.
+	// born are the derived messages whose publish has not been answered yet: such a publish is a
+	// row of the parent's.
 	born map[birth]subject
 
 	now   passage // what the last event was found to be
@@ -204,7 +204,8 @@ func (l *Ledger) fault(e *history.Event) {
 	}
 	for i := range slices.Backward(l.faults) {
 		f := &l.faults[i]
-		if f.Name != e.Step || (f.Node != e.Node && e.Node != "") || (f.Wire != e.Wire && e.Wire != "") {
+		if f.Name != e.Step || (f.Node != e.Node && e.Node != "") || (f.Wire != e.Wire &&
+			e.Wire != "") {
 			continue
 		}
 		if e.Reason == "bite" {

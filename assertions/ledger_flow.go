@@ -205,7 +205,8 @@ func (f *flowLedger) handled(m *row, e *history.Event, r *routes, now *passage) 
 		m.flags |= accepted
 	}
 	for i, l := range f.route.legs {
-		if l.node == e.Node && !l.reply && e.Kind == history.Attempt && r.kinds[l.node] != topology.Fleet {
+		if l.node == e.Node && !l.reply && e.Kind == history.Attempt &&
+			r.kinds[l.node] != topology.Fleet {
 			f.arrive(e, i, now)
 			return
 		}
@@ -281,7 +282,8 @@ func (f *flowLedger) found(e *history.Event, r *routes) {
 		lr := f.legRows[i].at(e.Message)
 		switch {
 		case l.reply:
-		case channel == "" && l.node == e.Node, channel != "" && l.node == topology.ChannelNode(channel):
+		case channel == "" && l.node == e.Node, channel != "" &&
+			l.node == topology.ChannelNode(channel):
 			lr.state |= foundThere
 			lr.copies = uint8(min(int64(lr.copies)+max(1, e.Value), math.MaxUint8))
 		case channel != "":

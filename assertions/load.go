@@ -76,7 +76,8 @@ func (c *load) flow(name string, asked int64, r *ruling) int64 {
 	for i := asked; i < f.size; i++ {
 		if f.rows.get(i).flags&(begun|derived) == begun {
 			r.anomaly(Anomaly{Kind: "unasked", Flow: name, Message: i,
-				Text: fmt.Sprintf("%s-%d was begun, the plan asks for %d messages", name, i, asked)})
+				Text: fmt.Sprintf("%s-%d was begun, the plan asks for %d messages", name, i,
+					asked)})
 		}
 	}
 	return f.begun

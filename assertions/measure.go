@@ -122,8 +122,9 @@ func (s *sample) objectives() []objective {
 	failed := s.offered - s.completed
 	return []objective{
 		{fmt.Sprintf("%.4g %%", s.leg.success*100), s.leg.success, failed, s.offered,
-			breach{kind: "failed", message: s.first, text: fmt.Sprintf("%d of %d did not reach %s, promised %.4g %%",
-				failed, s.offered, s.leg.name(), s.leg.success*100)}},
+			breach{kind: "failed", message: s.first,
+				text: fmt.Sprintf("%d of %d did not reach %s, promised %.4g %%",
+					failed, s.offered, s.leg.name(), s.leg.success*100)}},
 		s.latency("p99", 0.99, s.late, s.leg.p99),
 		s.latency("p50", 0.5, s.slow, s.leg.p50),
 	}
@@ -135,7 +136,8 @@ func (s *sample) latency(name string, q float64, over int, bound int64) objectiv
 		o.share = 0
 	}
 	o.breach = breach{kind: "late", message: s.firstLate, latency: true,
-		text: fmt.Sprintf("%s to %s was %v, promised %v", name, s.leg.name(), s.quantile(q), time.Duration(bound))}
+		text: fmt.Sprintf("%s to %s was %v, promised %v", name, s.leg.name(), s.quantile(q),
+			time.Duration(bound))}
 	return o
 }
 

@@ -75,7 +75,7 @@ func (c *order) Observe(e *history.Event) {
 func (c *order) back(e *history.Event, last head) {
 	sink := c.ledger.now.flow.route.legs[c.ledger.now.leg].name()
 	c.r.anomaly(Anomaly{Kind: "reordered", Flow: c.flow, Message: e.Message, Where: sink,
-		Text: fmt.Sprintf("%s-%d (key %q, sequence %d) reached %s at %v, after %s-%d (sequence %d) at %v",
+		Text: fmt.Sprintf("%s-%d (key %q, sequence %d) reached %s at %v, after %s-%d (%d) at %v",
 			c.flow, e.Message, e.Key, e.KeySeq, sink, seconds(e.At),
 			c.flow, last.message, last.seq, seconds(last.at))})
 }
@@ -90,6 +90,6 @@ func (c *order) Verdict() Verdict {
 	c.r.count("redelivered", c.n.copies, "messages")
 	c.r.count("redriven", c.n.redriven, "messages")
 	c.r.count("reordered", c.n.reordered, "messages")
-	return c.r.verdict("%d arrivals of %d keys in order, %d redelivered copies and %d redriven aside",
+	return c.r.verdict("%d arrivals of %d keys in order, %d redelivered and %d redriven aside",
 		c.n.compared-c.n.reordered, len(c.heads), c.n.copies, c.n.redriven)
 }

@@ -14,8 +14,8 @@ func permanent(reason string, declared []string) bool {
 	return reason == "schema" || reason == "auth" || slices.Contains(declared, reason)
 }
 
-// perhapsPermanent is permanent, and also where a declared status ("404") may stand behind the reason
-// of its class ("4xx").
+// perhapsPermanent is permanent, and also where a declared status ("404") may stand behind the
+// reason of its class ("4xx").
 func perhapsPermanent(reason string, declared []string) bool {
 	class, ok := strings.CutSuffix(reason, "xx")
 	return permanent(reason, declared) || ok && slices.ContainsFunc(declared, func(d string) bool {

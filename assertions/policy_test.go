@@ -79,7 +79,8 @@ func TestBreaker(t *testing.T) {
 		}, nil},
 		{"breaker/no tries/unknown", func(*circuit) {}, only(name, "unknown")},
 	}
-	check := assertions.Breaker(assertions.BreakerParams{Node: "worker", Handler: "records", Step: "call api"})
+	check := assertions.Breaker(assertions.BreakerParams{Node: "worker", Handler: "records",
+		Step: "call api"})
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			var k circuit
@@ -123,17 +124,27 @@ func TestBulkhead(t *testing.T) {
 
 func TestTTL(t *testing.T) {
 	expired := func(age time.Duration) log {
-		return valid().without(func(e history.Event) bool { return e.Message == hit && e.At > int64(time.Duration(hit)*every+ms(5)) }).
+		return valid().without(func(e history.Event) bool {
+			return e.Message == hit &&
+				e.At > int64(time.Duration(hit)*every+ms(5))
+		}).
 			with(func(l *log) {
 				at := time.Duration(hit)*every + age
 				l.received("t", hit, at)
-				l.add(history.Expire, at, about("t", hit, func(e *history.Event) { e.Node, e.Handler = "worker", "records" }))
+				l.add(history.Expire, at, about("t", hit, func(e *history.Event) {
+					e.Node,
+						e.Handler = "worker", "records"
+				}))
 				l.acked("t", hit, at+1)
 			})
 	}
-	t.Run("ttl/too old and dropped/valid", func(t *testing.T) { expect(t, expired(6*time.Second), nil) })
+	t.Run("ttl/too old and dropped/valid", func(t *testing.T) {
+		expect(t, expired(6*time.Second),
+			nil)
+	})
 	t.Run("ttl/young and dropped/expired-early", func(t *testing.T) {
-		expect(t, expired(time.Second), only("ttl[worker.records]", "invalid", "expired-early t-17"))
+		expect(t, expired(time.Second), only("ttl[worker.records]", "invalid",
+			"expired-early t-17"))
 	})
 }
 
@@ -153,8 +164,10 @@ func TestAuth(t *testing.T) {
 			return is(hit, "lake")(e) || is(hit, "api")(e) || is(hit, "worker", history.Attempt)(e)
 		}).with(func(l *log) { refuse(l, at+ms(7)) }), nil},
 		{"auth/refused and stored/effect-behind-refusal",
-			valid().with(func(l *log) { refuse(l, at+ms(50)) }), only("auth[t]", "invalid", "effect-behind-refusal t-17")},
-		{"auth/refused and let in later/valid", valid().with(func(l *log) { refuse(l, at+ms(7)) }), nil},
+			valid().with(func(l *log) { refuse(l, at+ms(50)) }), only("auth[t]", "invalid",
+				"effect-behind-refusal t-17")},
+		{"auth/refused and let in later/valid", valid().with(func(l *log) { refuse(l, at+ms(7)) }),
+			nil},
 		{"auth/nothing refused/unknown", valid(), only("auth[t]", "unknown")},
 	}
 	for _, c := range cases {
@@ -173,8 +186,10 @@ func TestIdempotence(t *testing.T) {
 		want map[string][]string
 	}{
 		{"idempotence/redelivered and there once/valid", valid().with(again), nil},
-		{"idempotence/redelivered and there twice/duplicated", valid().with(again).changed(is(hit, "lake"),
-			func(e *history.Event) { e.Value = 2 }), only("idempotence[t]", "invalid", "duplicated t-17")},
+		{"idempotence/redelivered and there twice/duplicated", valid().with(again).changed(is(hit,
+			"lake"),
+			func(e *history.Event) { e.Value = 2 }), only("idempotence[t]", "invalid",
+			"duplicated t-17")},
 		{"idempotence/never redelivered/unknown", valid(), only("idempotence[t]", "unknown")},
 	}
 	for _, c := range cases {
@@ -184,22 +199,28 @@ func TestIdempotence(t *testing.T) {
 
 func TestAmplification(t *testing.T) {
 	check := func(budget float64) assertions.Check {
-		return assertions.Retry(assertions.RetryParams{Node: "worker", Handler: "records", Amplification: budget})
+		return assertions.Retry(assertions.RetryParams{Node: "worker", Handler: "records",
+			Amplification: budget})
 	}
 	var l log
 	for i := range int64(10) {
 		l.failing(i, time.Duration(i)*time.Second, "5xx", "5xx", "5xx")
 	}
-	t.Run("retry/three tries a message within 3/valid", func(t *testing.T) { expect(t, l.sorted(), nil, check(3)) })
+	t.Run("retry/three tries a message within 3/valid", func(t *testing.T) {
+		expect(t, l.sorted(),
+			nil, check(3))
+	})
 	t.Run("retry/three tries a message over 1.5/amplified", func(t *testing.T) {
-		expect(t, l.sorted(), only("retry[worker.records]", "invalid", "amplified worker -> api"), check(1.5))
+		expect(t, l.sorted(), only("retry[worker.records]", "invalid", "amplified worker -> api"),
+			check(1.5))
 	})
 	t.Run("retry/a pause while the breaker is open/valid", func(t *testing.T) {
 		var k circuit
 		k.call(100, history.Fail, "5xx")
 		k.state(105, "open")
 		k.state(2105, "half_open")
-		k.add(history.Call, ms(2200), about("t", 100, step("worker", "records", "call api", "worker -> api", 2, ms(2))))
+		k.add(history.Call, ms(2200), about("t", 100, step("worker", "records", "call api",
+			"worker -> api", 2, ms(2))))
 		expect(t, k.log, nil, check(0))
 	})
 }
@@ -209,24 +230,36 @@ func TestRedrive(t *testing.T) {
 		return replaced(func(l *log) {
 			l.poisoned(hit, true)
 			at := 5 * time.Second
-			l.add(history.Redrive, at, about("t", hit, func(e *history.Event) { e.Node, e.Channel = "stream", "stream/e" }))
+			l.add(history.Redrive, at, about("t", hit, func(e *history.Event) {
+				e.Node,
+					e.Channel = "stream", "stream/e"
+			}))
 			l.received("t", hit, at+ms(1))
 			if completes {
-				l.add(history.Receive, at+ms(2), about("t", hit, func(e *history.Event) { e.Node, e.Handler = "api", "records" }))
-				l.add(history.Store, at+ms(3), about("t", hit, step("api", "records", "store lake", "api -> lake", 1, ms(1))))
+				l.add(history.Receive, at+ms(2), about("t", hit, func(e *history.Event) {
+					e.Node,
+						e.Handler = "api", "records"
+				}))
+				l.add(history.Store, at+ms(3), about("t", hit, step("api", "records", "store lake",
+					"api -> lake", 1, ms(1))))
 				l.audited("t", hit)
 			}
 		})
 	}
 	checks := []assertions.Check{assertions.Delivery("t"), assertions.Order("t"),
 		assertions.DeadLetter(assertions.DeadLetterParams{Channel: "stream/e.dead", Exactly: 1})}
-	t.Run("dead_letter/redriven and completed/valid", func(t *testing.T) { expect(t, redriven(true), nil, checks...) })
+	t.Run("dead_letter/redriven and completed/valid", func(t *testing.T) {
+		expect(t, redriven(true),
+			nil, checks...)
+	})
 	t.Run("dead_letter/redriven and ended nowhere/redrive-incomplete", func(t *testing.T) {
 		expect(t, redriven(false), map[string][]string{"delivery[t]": {"invalid", "lost t-17"},
 			"dead_letter[stream/e.dead]": {"invalid", "redrive-incomplete t-17"}}, checks...)
 	})
 	t.Run("dead_letter/three asked for and one there/wrong-count", func(t *testing.T) {
-		expect(t, redriven(true), only("dead_letter[stream/e.dead]", "invalid", "wrong-count stream/e.dead"),
-			assertions.DeadLetter(assertions.DeadLetterParams{Channel: "stream/e.dead", Exactly: 3}))
+		expect(t, redriven(true), only("dead_letter[stream/e.dead]", "invalid",
+			"wrong-count stream/e.dead"),
+			assertions.DeadLetter(assertions.DeadLetterParams{Channel: "stream/e.dead",
+				Exactly: 3}))
 	})
 }

@@ -29,13 +29,13 @@ const (
 // Definition: the time from the fault's heal to the first moment from which on, for the whole hold
 // time: (1) completed ÷ offered, by intended send time in buckets of 500 ms, is back at its steady
 // value; (2) no more than 1 % (one message in a bucket below 100) of each bucket is over the SLO's
-// p99; (3) the backlog (offered and not settled) is back within its steady bound. A first success is
-// not recovery. A bucket without messages neither heals nor hurts.
+// p99; (3) the backlog (offered and not settled) is back within its steady bound. A first success
+// is not recovery. A bucket without messages neither heals nor hurts.
 //
 // Evidence: Fault rows, Produce rows, arrivals. Valid: the fault bit and healed, and the time is
-// within the bound. Invalid: it is longer, or never (late-recovery, naming the last message that was
-// unwell). Unknown: no injection, no bite, no heal, load that ended before within + hold had passed,
-// latency over its bound while the harness was delayed, no messages, or shed events.
+// within the bound. Invalid: it is longer, or never (late-recovery, naming the last message that
+// was unwell). Unknown: no injection, no bite, no heal, load that ended before within + hold had
+// passed, latency over its bound while the harness was delayed, no messages, or shed events.
 //
 // It cannot resolve times below a bucket. Cost: one pass over the flow's rows and a few words a
 // bucket. Source: Google SRE workbook, recovery as sustained; DESIGN of this project, section 9.
@@ -110,8 +110,10 @@ func (c *recovery) rule(line *timeline, steady norm, heal time.Duration, r *ruli
 	r.figure("steady_backlog_max", float64(steady.backlog), "messages")
 	switch {
 	case held && took <= c.p.Within:
-		return r.verdict("recovered %v after the heal, allowed %v, held for %v", seconds(int64(took)), c.p.Within, c.p.Hold)
-	case !held && time.Duration(line.start(last+1)) < heal+c.p.Within+c.p.Hold && took <= c.p.Within:
+		return r.verdict("recovered %v after the heal, allowed %v, held for %v",
+			seconds(int64(took)), c.p.Within, c.p.Hold)
+	case !held && time.Duration(line.start(last+1)) < heal+c.p.Within+c.p.Hold &&
+		took <= c.p.Within:
 		r.lack("load for at least %v after the heal: it ended %v after it",
 			c.p.Within+c.p.Hold, seconds(int64(time.Duration(line.start(last+1))-heal)))
 		return r.verdict("recovery of %s not seen while the load lasted", c.p.Flow)
@@ -120,12 +122,14 @@ func (c *recovery) rule(line *timeline, steady norm, heal time.Duration, r *ruli
 	return r.verdict("allowed %v", c.p.Within)
 }
 
-func (c *recovery) late(line *timeline, w Window, worst int64, took time.Duration, held bool, r *ruling) {
+func (c *recovery) late(line *timeline, w Window, worst int64, took time.Duration, held bool,
+	r *ruling) {
 	if delay := c.ledger.delay(w); line.onlyLate && delay > int64(delayTolerance) {
 		r.doubt("a quieter machine: the harness was delayed by %v while the flow was late",
 			time.Duration(delay).Round(time.Millisecond))
 	}
-	text := fmt.Sprintf("%s was well again %v after the heal, allowed %v", c.p.Flow, seconds(int64(took)), c.p.Within)
+	text := fmt.Sprintf("%s was well again %v after the heal, allowed %v", c.p.Flow,
+		seconds(int64(took)), c.p.Within)
 	if !held {
 		text = fmt.Sprintf("%s was not well again while the load lasted: %s", c.p.Flow, line.reason)
 	}

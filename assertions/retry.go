@@ -132,7 +132,8 @@ func ruleOf(set policy.Set) rule {
 
 func (c *retry) Kinds() []history.Kind {
 	return []history.Kind{history.Receive, history.Attempt, history.Publish, history.Call,
-		history.Store, history.Ack, history.DeadLetter, history.Reject, history.Breaker, history.Fault}
+		history.Store, history.Ack, history.DeadLetter, history.Reject, history.Breaker,
+		history.Fault}
 }
 
 func (c *retry) Idle() bool { return c.tries == 0 }
@@ -186,7 +187,8 @@ func (c *retry) try(e *history.Event, k tryKey) {
 			c.wrong(e, k.step, "over-retried",
 				fmt.Sprintf("was tried %d times, the limit is %d", e.Attempt, rule.limit))
 		case !failing:
-			c.wrong(e, k.step, "after-success", fmt.Sprintf("was tried again (%d) after it had succeeded", e.Attempt))
+			c.wrong(e, k.step, "after-success",
+				fmt.Sprintf("was tried again (%d) after it had succeeded", e.Attempt))
 		case last.permanent:
 			c.wrong(e, k.step, "after-permanent", "was tried again after a permanent failure")
 		default:
@@ -257,7 +259,7 @@ func (c *retry) Verdict() Verdict {
 	if wire == "" {
 		wire = "no wire"
 	}
-	return c.r.verdict("%d tries, %d of them retries, at most %.2f tries a message (%s), %d redeliveries",
+	return c.r.verdict("%d tries, %d of them retries, at most %.2f a message (%s), %d redeliveries",
 		c.tries, c.retries, worst, wire, c.again)
 }
 
@@ -276,7 +278,7 @@ func (c *retry) amplification() (worst float64, wire string) {
 			}
 			if c.p.Amplification > 0 && ratio > c.p.Amplification {
 				c.r.anomaly(Anomaly{Kind: "amplified", Flow: f.name, Message: -1, Where: h.key.wire,
-					Text: fmt.Sprintf("%d tries for %d messages of %s over %s (%.2f each), the budget is %.2f",
+					Text: fmt.Sprintf("%d tries for %d messages of %s over %s (%.2f each, budget %.2f)",
 						h.tries, h.distinct, f.name, h.key.wire, ratio, c.p.Amplification)})
 			}
 		}

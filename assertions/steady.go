@@ -59,7 +59,8 @@ func (c *steady) Verdict() Verdict {
 	}
 	r.count("offered", offered, "messages")
 	r.figure("sched_delay_max", float64(c.ledger.delay(w)), "ns")
-	return r.verdict("%d legs within their SLO over %v", judged, (w.To - w.From).Round(time.Millisecond))
+	return r.verdict("%d legs within their SLO over %v", judged,
+		(w.To - w.From).Round(time.Millisecond))
 }
 
 func (c *steady) leg(f *flowLedger, s *sample, w Window, r *ruling) {
@@ -74,6 +75,7 @@ func (c *steady) leg(f *flowLedger, s *sample, w Window, r *ruling) {
 				b.text, f.name, time.Duration(delay).Round(time.Millisecond))
 			continue
 		}
-		r.anomaly(Anomaly{Kind: b.kind, Flow: f.name, Message: b.message, Where: s.leg.name(), Text: b.text})
+		r.anomaly(Anomaly{Kind: b.kind, Flow: f.name, Message: b.message, Where: s.leg.name(),
+			Text: b.text})
 	}
 }

@@ -67,8 +67,8 @@ func (l *Ledger) timeline(f *flowLedger, width time.Duration) *timeline {
 }
 
 // outcome is a message over all its legs: completed when every leg was reached or rightly ended,
-// late when one was reached after its p99, settled (ns after sent, 0 for never) when nothing more is
-// waited for: also when the producer was answered and the message is not ours to lose.
+// late when one was reached after its p99, settled (ns after sent, 0 for never) when nothing more
+// is waited for: also when the producer was answered and the message is not ours to lose.
 type outcome struct {
 	completed, late bool
 	settled         int64
@@ -99,8 +99,8 @@ func (f *flowLedger) outcome(i int64, m *row) outcome {
 	return o
 }
 
-// norm is the flow's own steady state: the completed share, and the highest backlog (at least 2, and
-// half as much again).
+// norm is the flow's own steady state: the completed share, and the highest backlog (at least 2,
+// and half as much again).
 func (t *timeline) norm(l *Ledger) norm {
 	n := norm{share: 1, backlog: 2}
 	w, ok := l.span("steady")

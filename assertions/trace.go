@@ -101,8 +101,8 @@ func (f *flowLedger) identity(i int64, m *row, r *ruling) {
 }
 
 // follow is all that a set of hops reaches from the flow's source. The source's own send shows as a
-// Produce row, so its first hop is given. A call that failed for its caller and was received all the
-// same counts as taken.
+// Produce row, so its first hop is given. A call that failed for its caller and was received all
+// the same counts as taken.
 func (f *flowLedger) follow(hops uint64) map[string]bool {
 	next := map[string][]string{}
 	received := map[string]bool{}

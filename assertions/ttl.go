@@ -10,9 +10,9 @@ import (
 
 // TTL judges that old messages are dropped, and only old ones.
 //
-// Definition: at a handler with a TTL (its own, or its channel's), a message older than the TTL when
-// it is received is expired and not worked on, and a message younger is not expired. Age counts from
-// the intended send time; a tolerance of 50 ms lies on both sides.
+// Definition: at a handler with a TTL (its own, or its channel's), a message older than the TTL
+// when it is received is expired and not worked on, and a message younger is not expired. Age
+// counts from the intended send time; a tolerance of 50 ms lies on both sides.
 //
 // Evidence: Receive, Attempt and Expire rows of the handler. Valid: the handler received something
 // and kept to it. Invalid: a message was worked on too late (handled-expired) or dropped too soon
@@ -85,7 +85,8 @@ func (c *ttlChecker) Observe(e *history.Event) {
 }
 
 func (c *ttlChecker) wrong(e *history.Event, kind string, age int64) {
-	c.r.anomaly(Anomaly{Kind: kind, Flow: e.Flow, Message: e.Message, Where: c.node + "." + c.handler,
+	c.r.anomaly(Anomaly{Kind: kind, Flow: e.Flow, Message: e.Message, Where: c.node + "." +
+		c.handler,
 		Text: fmt.Sprintf("%s-%d was %v old at %v, the limit is %v",
 			e.Flow, e.Message, seconds(age), seconds(e.At), time.Duration(c.ttl))})
 }
@@ -97,5 +98,6 @@ func (c *ttlChecker) Verdict() Verdict {
 	}
 	c.r.count("received", c.received, "messages")
 	c.r.count("expired", c.expired, "messages")
-	return c.r.verdict("%d of %d messages expired after %v", c.expired, c.received, time.Duration(c.ttl))
+	return c.r.verdict("%d of %d messages expired after %v", c.expired, c.received,
+		time.Duration(c.ttl))
 }

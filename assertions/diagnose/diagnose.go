@@ -3,12 +3,13 @@
 // It stands in the check step of load → plan → run → check → report. It looks at how operations
 // ended, how long they took against the steady phase, who fell silent while those before it still
 // sent, and who went down, and tells a cause from its victims by the order in which the topology
-// makes one operation wait for another. It never reads Fault or Action events, and names nobody on a
-// run where nothing was unwell. It imports no clock, no network, and nothing of runner or simulators.
+// makes one operation wait for another. It never reads Fault or Action events, and names nobody on
+// a run where nothing was unwell. It imports no clock, no network, and nothing of runner or
+// simulators.
 //
 // What it cannot tell apart: a store or service with a single dialler that does not answer, and the
-// wire to it (the wire is named, unless the node itself said that it went down); and a consumer that
-// is frozen, and its wire to the broker.
+// wire to it (the wire is named, unless the node itself said that it went down); and a consumer
+// that is frozen, and its wire to the broker.
 package diagnose
 
 import (
@@ -80,7 +81,8 @@ func ranked(blames map[string]*blame) []Suspect {
 		slices.Sort(b.signs)
 		all = append(all, Suspect{Where: b.where, Node: b.node, Score: b.weight / total,
 			Evidence: strings.Join(slices.Compact(b.signs), "; "),
-			Window:   assertions.Window{From: time.Duration(b.first), To: time.Duration(b.last) + 1}})
+			Window: assertions.Window{From: time.Duration(b.first), To: time.Duration(b.last) +
+				1}})
 	}
 	slices.SortFunc(all, func(a, b Suspect) int {
 		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Where, b.Where))
@@ -118,8 +120,8 @@ func (w *ward) wentDown(node string, s *sign) bool {
 	return false
 }
 
-// diallers counts the wires to a node that show a sign of their own at the same time, and those that
-// are well then.
+// diallers counts the wires to a node that show a sign of their own at the same time, and those
+// that are well then.
 func (w *ward) diallers(node string, s *sign) (unwell, well int) {
 	state := map[string]bool{}
 	for _, other := range w.signs() {
@@ -146,7 +148,8 @@ func (s *sign) describe(t *topology.Topology) string {
 		parts = append(parts, fmt.Sprintf("went down %d times", s.down))
 	}
 	if s.bad > s.answers {
-		parts = append(parts, fmt.Sprintf("%d without a good answer%s", s.bad-s.answers, s.reasons()))
+		parts = append(parts, fmt.Sprintf("%d without a good answer%s", s.bad-s.answers,
+			s.reasons()))
 	}
 	if s.answers > 0 {
 		parts = append(parts, fmt.Sprintf("%d answered with an error", s.answers))
@@ -156,10 +159,12 @@ func (s *sign) describe(t *topology.Topology) string {
 			s.slow, s.limit().Round(time.Millisecond), s.p99.Round(time.Millisecond/10)))
 	}
 	if s.silent > 0 {
-		parts = append(parts, fmt.Sprintf("silent for %v while messages came in", time.Duration(s.silent)*width))
+		parts = append(parts, fmt.Sprintf("silent for %v while messages came in",
+			time.Duration(s.silent)*width))
 	}
 	return fmt.Sprintf("%s: %s, from %v to %v", s.op.name(t), strings.Join(parts, ", "),
-		time.Duration(s.first).Round(time.Millisecond), time.Duration(s.last).Round(time.Millisecond))
+		time.Duration(s.first).Round(time.Millisecond),
+		time.Duration(s.last).Round(time.Millisecond))
 }
 
 func (s *sign) reasons() string {

@@ -9,11 +9,13 @@ import (
 	"github.com/faultline-sim/faultline/topology"
 )
 
-var rates = map[string]int{"telemetry": 100, "app-query": 20, "command": 10, "partner": 10, "partner-app": 10}
+var rates = map[string]int{"telemetry": 100, "app-query": 20, "command": 10, "partner": 10,
+	"partner-app": 10}
 
 func iot(t *testing.T) *topology.Topology {
 	t.Helper()
-	system, diags, err := topology.Load("../../topology/examples/iot-platform.yaml", topology.Options{})
+	system, diags, err := topology.Load("../../topology/examples/iot-platform.yaml",
+		topology.Options{})
 	if err != nil || !diags.Empty() {
 		t.Fatalf("load topology: %v\n%v", err, diags.String())
 	}
@@ -42,7 +44,8 @@ func TestEveryWire(t *testing.T) {
 		for i, wire := range wires(system) {
 			t.Run(fmt.Sprintf("diagnosis/%s on %s/named", kind, wire), func(t *testing.T) {
 				x := trouble{kind: kind, wire: wire, from: 4 * time.Second, to: 7 * time.Second}
-				expectFirst(t, diagnose.Diagnose(events(run(system, x, uint64(i), rates)), system), wire)
+				expectFirst(t, diagnose.Diagnose(events(run(system, x, uint64(i), rates)), system),
+					wire)
 			})
 		}
 	}
@@ -52,12 +55,14 @@ func TestEveryWire(t *testing.T) {
 func TestEveryNode(t *testing.T) {
 	system := iot(t)
 	for i, n := range system.Nodes {
-		if n.Kind != topology.Service && n.Kind != topology.Cloud || n.Name == "service_platform.auth" {
+		if n.Kind != topology.Service && n.Kind != topology.Cloud ||
+			n.Name == "service_platform.auth" {
 			continue
 		}
 		t.Run(fmt.Sprintf("diagnosis/errors of %s/named", n.Name), func(t *testing.T) {
 			x := trouble{kind: "errors", node: n.Name, from: 4 * time.Second, to: 7 * time.Second}
-			expectFirst(t, diagnose.Diagnose(events(run(system, x, uint64(i), rates)), system), n.Name)
+			expectFirst(t, diagnose.Diagnose(events(run(system, x, uint64(i), rates)), system),
+				n.Name)
 		})
 	}
 }

@@ -134,7 +134,8 @@ func (g *graph) callees(at place) []place {
 	}
 	var all []place
 	for s := range n.Handler(at.handler).Steps() {
-		all = append(all, g.stepWaits(operation{kind: "step", node: at.node, handler: at.handler, step: s.Name})...)
+		all = append(all, g.stepWaits(operation{kind: "step", node: at.node, handler: at.handler,
+			step: s.Name})...)
 	}
 	return all
 }

@@ -24,9 +24,9 @@ func (w *ward) explained(s *sign) bool {
 	return false
 }
 
-// explains says whether o is what s suffers from. A deeper operation explains one that waits for it.
-// A node that went down explains all that it does or is asked. A step explains the run it is part
-// of. A request explains nothing of the wire that its answerer sits behind.
+// explains says whether o is what s suffers from. A deeper operation explains one that waits for
+// it. A node that went down explains all that it does or is asked. A step explains the run it is
+// part of. A request explains nothing of the wire that its answerer sits behind.
 func (w *ward) explains(o, s *sign, deeper map[place]bool) bool {
 	if o.down > 0 && s.down == 0 {
 		return o.op.node == s.op.node
@@ -52,8 +52,8 @@ func (w *ward) explains(o, s *sign, deeper map[place]bool) bool {
 	return false
 }
 
-// answersBehind says whether the wire of a sign is the one that an answerer takes its requests from:
-// a fleet that is cut off does not reply.
+// answersBehind says whether the wire of a sign is the one that an answerer takes its requests
+// from: a fleet that is cut off does not reply.
 func (w *ward) answersBehind(o, s *sign, deeper map[place]bool) bool {
 	_, broker := ends(o.op.wire)
 	for at := range deeper {

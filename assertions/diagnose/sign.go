@@ -8,9 +8,9 @@ import (
 	"github.com/faultline-sim/faultline/topology"
 )
 
-// operation is one thing that a node does: a step over a wire, a handler's run (wire ""), a source's
-// send, or taking deliveries from a channel and giving them back. It is the unit that signs are kept
-// for.
+// operation is one thing that a node does: a step over a wire, a handler's run (wire ""), a
+// source's send, or taking deliveries from a channel and giving them back. It is the unit that
+// signs are kept for.
 type operation struct {
 	kind    string // "step", "run", "send", "receive", "ack" or "connection"
 	node    string
@@ -159,7 +159,8 @@ func (s *sign) significant() bool {
 	for i := range s.buckets {
 		b := s.buckets[i]
 		if i+1 < len(s.buckets) {
-			b.ok, b.bad, b.slow = b.ok+s.buckets[i+1].ok, b.bad+s.buckets[i+1].bad, b.slow+s.buckets[i+1].slow
+			b.ok, b.bad, b.slow = b.ok+s.buckets[i+1].ok, b.bad+s.buckets[i+1].bad,
+				b.slow+s.buckets[i+1].slow
 		}
 		all := float64(b.ok + b.bad + b.slow)
 		if b.bad >= leastRows && float64(b.bad) >= badShare*all ||

@@ -103,9 +103,11 @@ func (w *world) send(l letter) {
 		}
 		wire := topology.Wire{From: n.Name, To: s.FarNode()}.String()
 		got := w.attempts(l, l.sent, sendPolicy(s), func(at time.Duration, try int32) answer {
-			got := w.over(wire, at, timeoutOf(s), func(at time.Duration) answer { return w.deliver(l, s, at) })
+			got := w.over(wire, at, timeoutOf(s),
+				func(at time.Duration) answer { return w.deliver(l, s, at) })
 			w.row(kindOf(s), l, got.at, func(e *history.Event) {
-				e.Node, e.Step, e.Wire, e.Channel, e.Attempt = n.Name, "send", wire, s.Channel(), try
+				e.Node, e.Step, e.Wire, e.Channel, e.Attempt = n.Name, "send", wire, s.Channel(),
+					try
 				e.Duration, e.Outcome, e.Reason = int64(got.at-at), got.outcome, got.reason
 			})
 			return got
@@ -143,7 +145,8 @@ func (w *world) deliver(l letter, s *topology.Send, at time.Duration) answer {
 }
 
 // attempts repeats a try with a growing pause.
-func (w *world) attempts(l letter, at time.Duration, limit int, try func(time.Duration, int32) answer) answer {
+func (w *world) attempts(l letter, at time.Duration, limit int, try func(time.Duration,
+	int32) answer) answer {
 	pause := 50 * time.Millisecond
 	for n := int32(1); ; n++ {
 		got := try(at, n)
@@ -182,7 +185,10 @@ func (w *world) over(wire string, at, timeout time.Duration, do func(time.Durati
 func (w *world) request(l letter, node, method, path string, at time.Duration) answer {
 	for _, h := range w.t.Node(node).Handlers {
 		if h.Answers(method, path) {
-			w.row(history.Receive, l, at, func(e *history.Event) { e.Node, e.Handler = node, h.Name })
+			w.row(history.Receive, l, at, func(e *history.Event) {
+				e.Node, e.Handler = node,
+					h.Name
+			})
 			got := w.handle(l, w.t.Node(node), h, at, 1)
 			if h.Ack == "before_work" {
 				return answer{at, history.Ok, ""}
@@ -211,7 +217,10 @@ func (w *world) consume(l letter, ref string, at time.Duration) {
 			w.row(history.Receive, l, there, func(e *history.Event) {
 				e.Node, e.Handler, e.Channel, e.Wire = n.Name, h.Name, ref, wire
 			})
-			got := w.attempts(l, there, 5, func(at time.Duration, try int32) answer { return w.handle(l, n, h, at, try) })
+			got := w.attempts(l, there, 5, func(at time.Duration,
+				try int32) answer {
+				return w.handle(l, n, h, at, try)
+			})
 			w.row(history.Ack, l, got.at+ack, func(e *history.Event) {
 				e.Node, e.Handler, e.Channel, e.Wire = n.Name, h.Name, ref, wire
 				e.Outcome, e.Duration = history.Ok, int64(ack)
@@ -233,7 +242,8 @@ func (w *world) fetched(wire string, at time.Duration) (there, ack time.Duration
 }
 
 // handle runs a handler's steps once.
-func (w *world) handle(l letter, n *topology.Node, h *topology.Handler, at time.Duration, try int32) answer {
+func (w *world) handle(l letter, n *topology.Node, h *topology.Handler, at time.Duration,
+	try int32) answer {
 	got := answer{at, history.Ok, ""}
 	if x := w.trouble; x.kind == "errors" && x.node == n.Name && at >= x.from && at < x.to {
 		got = answer{at, history.Fail, "5xx"}
@@ -247,7 +257,8 @@ func (w *world) handle(l letter, n *topology.Node, h *topology.Handler, at time.
 	return got
 }
 
-func (w *world) steps(l letter, n *topology.Node, h *topology.Handler, steps []*topology.Step, at time.Duration) answer {
+func (w *world) steps(l letter, n *topology.Node, h *topology.Handler, steps []*topology.Step,
+	at time.Duration) answer {
 	got := answer{at, history.Ok, ""}
 	for _, s := range steps {
 		if !s.For(l.flow) {
@@ -260,7 +271,8 @@ func (w *world) steps(l letter, n *topology.Node, h *topology.Handler, steps []*
 	return got
 }
 
-func (w *world) step(l letter, n *topology.Node, h *topology.Handler, s *topology.Step, at time.Duration) answer {
+func (w *world) step(l letter, n *topology.Node, h *topology.Handler, s *topology.Step,
+	at time.Duration) answer {
 	switch s.Kind {
 	case topology.Work:
 		return answer{at + time.Duration((0.5+w.rand.Float64())*float64(s.P50)), history.Ok, ""}
@@ -275,16 +287,20 @@ func (w *world) step(l letter, n *topology.Node, h *topology.Handler, s *topolog
 	return answer{at, history.Ok, ""}
 }
 
-var stepRows = map[topology.StepKind]history.Kind{topology.Call: history.Call, topology.Request: history.Call,
-	topology.Publish: history.Publish, topology.StoreStep: history.Store, topology.Lookup: history.Call}
+var stepRows = map[topology.StepKind]history.Kind{topology.Call: history.Call,
+	topology.Request: history.Call,
+	topology.Publish: history.Publish, topology.StoreStep: history.Store,
+	topology.Lookup: history.Call}
 
-func (w *world) far(l letter, n *topology.Node, h *topology.Handler, s *topology.Step, at time.Duration) answer {
+func (w *world) far(l letter, n *topology.Node, h *topology.Handler, s *topology.Step,
+	at time.Duration) answer {
 	child := l
 	if s.Derive != "" {
 		child = letter{s.Derive, w.born[s.Derive], at}
 		w.born[s.Derive]++
 		w.row(history.Derive, child, at, func(e *history.Event) {
-			e.Node, e.Handler, e.Step, e.ParentFlow, e.Parent = n.Name, h.Name, s.Name, l.flow, l.number
+			e.Node, e.Handler, e.Step, e.ParentFlow, e.Parent = n.Name, h.Name, s.Name, l.flow,
+				l.number
 		})
 	}
 	wire, limit := "", 1
@@ -295,9 +311,10 @@ func (w *world) far(l letter, n *topology.Node, h *topology.Handler, s *topology
 		limit = s.Policy.Retry.Attempts
 	}
 	return w.attempts(l, at, limit, func(at time.Duration, try int32) answer {
-		got := w.over(wire, at, cmp.Or(s.Policy.Timeout, 2*time.Second), func(at time.Duration) answer {
-			return w.answered(child, s, at)
-		})
+		got := w.over(wire, at, cmp.Or(s.Policy.Timeout, 2*time.Second),
+			func(at time.Duration) answer {
+				return w.answered(child, s, at)
+			})
 		w.row(stepRows[s.Kind], l, got.at, func(e *history.Event) {
 			e.Node, e.Handler, e.Step, e.Wire, e.Attempt = n.Name, h.Name, s.Name, wire, try
 			e.Outcome, e.Reason, e.Duration = got.outcome, got.reason, int64(got.at-at)

@@ -12,7 +12,7 @@ import (
 type ward struct {
 	topology *topology.Topology
 	graph    *graph
-	born     map[inFlow]inFlow // a derived message's publish is a row of its parent's: parent to child
+	born     map[inFlow]inFlow // parent and step to a child whose publish is a row of the parent's
 	byOp     map[operation]*sign
 	order    []*sign // in order of their first row
 	downs    map[string][]int64
@@ -49,8 +49,10 @@ const receivedBefore = int64(-1)
 const mostInside = 100_000
 
 func newWard(t *topology.Topology) *ward {
-	w := &ward{topology: t, graph: &graph{topology: t}, byOp: map[operation]*sign{}, downs: map[string][]int64{},
-		sends: map[string]operation{}, produced: map[string]*produced{}, inside: map[string]*inside{},
+	w := &ward{topology: t, graph: &graph{topology: t}, byOp: map[operation]*sign{},
+		downs: map[string][]int64{},
+		sends: map[string]operation{}, produced: map[string]*produced{},
+		inside:   map[string]*inside{},
 		channels: map[string]string{}, born: map[inFlow]inFlow{}}
 	for _, f := range t.Flows {
 		w.produced[f.Name] = &produced{open: map[int64]int64{}}
@@ -311,8 +313,8 @@ func (w *ward) finish() {
 	}
 }
 
-// silence counts the buckets in which messages came into the channel and none was received, in spans
-// of at least three.
+// silence counts the buckets in which messages came into the channel and none was received, in
+// spans of at least three.
 func (w *ward) silence(s *sign) {
 	run := 0
 	for i := range s.buckets {

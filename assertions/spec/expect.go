@@ -32,8 +32,8 @@ func (e Expectation) String() string {
 	return "{" + strings.Join(parts, ", ") + "}"
 }
 
-// ParseExpect reads `expect:`: the word valid, or a list of verdicts that are not. Every verdict that
-// the list does not name must be valid.
+// ParseExpect reads `expect:`: the word valid, or a list of verdicts that are not. Every verdict
+// that the list does not name must be valid.
 func ParseExpect(v yamlpos.Value, names Names) []Expectation {
 	if v.IsScalar() && !v.Null() {
 		v.OneOf(string(assertions.Valid))
@@ -56,28 +56,32 @@ func parseExpectation(item yamlpos.Value, names Names) (Expectation, bool) {
 	e := Expectation{Position: item.Position()}
 	var anomaly yamlpos.Value
 	item.Fields(map[string]func(yamlpos.Value){
-		"verdict": func(v yamlpos.Value) { e.Verdict = assertions.Value(v.OneOf("valid", "invalid", "unknown")) },
+		"verdict": func(v yamlpos.Value) {
+			e.Verdict = assertions.Value(v.OneOf("valid", "invalid",
+				"unknown"))
+		},
 		"assertion": func(v yamlpos.Value) {
 			e.Assertion = v.String()
 			word, _, _ := strings.Cut(e.Assertion, "[")
 			if _, ok := wordOf(word); e.Assertion != "" && !ok {
-				v.Errorf("unknown-assertion", "unknown assertion %q, %s", e.Assertion, diag.Expected(word, Words()))
+				v.Errorf("unknown-assertion", "unknown assertion %q, %s", e.Assertion,
+					diag.Expected(word, Words()))
 				e.Assertion = ""
 			}
 		},
 		"anomaly": func(v yamlpos.Value) { anomaly, e.Anomaly = v, v.String() },
 		"flow": func(v yamlpos.Value) {
 			if e.Flow = v.String(); e.Flow != "" && !slices.Contains(names.Flows(), e.Flow) {
-				v.Errorf("unknown-flow", "flow %q is not in the topology, %s", e.Flow, diag.Expected(e.Flow, names.Flows()))
+				v.Errorf("unknown-flow", "flow %q is not in the topology, %s", e.Flow,
+					diag.Expected(e.Flow, names.Flows()))
 			}
 		},
 	})
 	if !item.IsMap() {
 		return e, false
 	}
-	for key, missing := range map[string]bool{"verdict": !item.Get("verdict").Present(),
-		"assertion": !item.Get("assertion").Present()} {
-		if missing {
+	for _, key := range []string{"verdict", "assertion"} {
+		if !item.Get(key).Present() {
 			item.Errorf("missing-key", "an expectation needs %q", key)
 		}
 	}
@@ -89,7 +93,8 @@ func parseExpectation(item yamlpos.Value, names Names) (Expectation, bool) {
 func checkAnomaly(e *Expectation, v yamlpos.Value) {
 	word, _, _ := strings.Cut(e.Assertion, "[")
 	if w, ok := wordOf(word); ok && e.Anomaly != "" && !slices.Contains(w.anomalies, e.Anomaly) {
-		v.Errorf("unknown-anomaly", "%s finds no anomaly %q, %s", word, e.Anomaly, diag.Expected(e.Anomaly, w.anomalies))
+		v.Errorf("unknown-anomaly", "%s finds no anomaly %q, %s", word, e.Anomaly,
+			diag.Expected(e.Anomaly, w.anomalies))
 	}
 	if e.Anomaly != "" && e.Verdict == assertions.Valid {
 		v.Errorf("contradiction", "a valid verdict has no anomaly %q", e.Anomaly)
@@ -106,19 +111,21 @@ type Difference struct {
 func (d Difference) String() string { return d.Name + ": " + d.Text }
 
 // Compare holds verdicts against expectations: each expectation must be met by a verdict, and every
-// verdict that none names must be valid. A verdict that is named only in part (other handlers of the
-// same word) may be valid too.
+// verdict that none names must be valid. A verdict that is named only in part (other handlers of
+// the same word) may be valid too.
 func Compare(expect []Expectation, verdicts []assertions.Verdict) []Difference {
 	var all []Difference
 	for _, e := range expect {
 		if !slices.ContainsFunc(verdicts, e.metBy) {
-			all = append(all, Difference{e.Assertion, fmt.Sprintf("expected %v, got %s", e, e.gotten(verdicts))})
+			all = append(all, Difference{e.Assertion, fmt.Sprintf("expected %v, got %s", e,
+				e.gotten(verdicts))})
 		}
 	}
 	for _, v := range verdicts {
 		named := func(e Expectation) bool { return e.names(v) && (e.Verdict == v.Value) }
 		if v.Value != assertions.Valid && !slices.ContainsFunc(expect, named) {
-			all = append(all, Difference{v.Name, fmt.Sprintf("expected valid, got %s: %s", v.Value, reason(v))})
+			all = append(all, Difference{v.Name, fmt.Sprintf("expected valid, got %s: %s", v.Value,
+				reason(v))})
 		}
 	}
 	return all
@@ -137,7 +144,8 @@ func (e Expectation) names(v assertions.Verdict) bool {
 
 // metBy says whether a verdict is what was expected.
 func (e Expectation) metBy(v assertions.Verdict) bool {
-	return e.names(v) && v.Value == e.Verdict && (e.Anomaly == "" || e.among(v.Anomalies, e.Anomaly))
+	return e.names(v) && v.Value == e.Verdict && (e.Anomaly == "" || e.among(v.Anomalies,
+		e.Anomaly))
 }
 
 // among says whether there is an anomaly of a kind ("" for any) on the expected flow.

@@ -23,7 +23,8 @@ func Explain(name string) (text string, ok bool) {
 		fmt.Fprintf(&b, "  %-14s %s; %s (%s)\n", f.name, units[f.shape], f.doc, note)
 	}
 	fmt.Fprintf(&b, "\nValid needs %s.\n", w.needs)
-	fmt.Fprintf(&b, "Anomalies: %s; a verdict shows at most 10 and counts the rest.\n", strings.Join(w.anomalies, ", "))
+	fmt.Fprintf(&b, "Anomalies: %s; a verdict shows at most 10 and counts the rest.\n",
+		strings.Join(w.anomalies, ", "))
 	fmt.Fprintf(&b, "\nExample:\n  assert:\n    %s\n", w.example)
 	return b.String(), true
 }
@@ -83,7 +84,8 @@ func Schema() json.RawMessage {
 	raw, _ := json.Marshal(map[string]any{
 		"assert": map[string]any{"type": "array", "items": map[string]any{"anyOf": items}},
 		"expect": map[string]any{"anyOf": []any{valid,
-			map[string]any{"type": "array", "items": map[string]any{"anyOf": []any{valid, expectation}}}}},
+			map[string]any{"type": "array", "items": map[string]any{"anyOf": []any{valid,
+				expectation}}}}},
 	})
 	return raw
 }
@@ -135,7 +137,8 @@ func shapeSchema(shape string) map[string]any {
 		text := map[string]any{"type": "string"}
 		return map[string]any{"anyOf": []any{text, map[string]any{"type": "array", "items": text}}}
 	case "duration":
-		return map[string]any{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$|^0$`}
+		return map[string]any{"type": "string",
+			"pattern": `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$|^0$`}
 	case "share":
 		return map[string]any{"anyOf": []any{
 			map[string]any{"type": "string", "pattern": `^[0-9]+(\.[0-9]+)?%$`},

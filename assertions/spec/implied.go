@@ -40,7 +40,8 @@ func Implied(t *topology.Topology, loaded []string) []Assertion {
 }
 
 // handlerChecks are the policies that a handler and its steps declare.
-func handlerChecks(t *topology.Topology, a args, h *topology.Handler, names Names) []assertions.Check {
+func handlerChecks(t *topology.Topology, a args, h *topology.Handler,
+	names Names) []assertions.Check {
 	var all []assertions.Check
 	retries := h.Policy.Retry != nil
 	for s := range h.Steps() {

@@ -107,7 +107,8 @@ func (r *reader) handler(v yamlpos.Value) {
 		return
 	}
 	if steps := r.names.Steps(node, r.args.handler); hasStep && !slices.Contains(steps, step) {
-		r.wrongHandler(v, s, "handler "+path+" has no step "+quoted(step)+", "+diag.Expected(step, steps))
+		r.wrongHandler(v, s, "handler "+path+" has no step "+quoted(step)+", "+diag.Expected(step,
+			steps))
 	}
 }
 

@@ -1,11 +1,11 @@
 // Package spec reads what a scenario asserts and expects: YAML `assert:` becomes checks, YAML
 // `expect:` becomes expectations, and a topology alone gives the checks that stand for its promise.
 //
-// It serves the load step of load → plan → run → check → report (mistakes come with positions, all at
-// once) and, with Compare, the report step of `faultline test`. It promises that every word it
-// accepts is explained by Explain and allowed by Schema, for all three come from one table. It knows
-// the names in a topology through the interface Names alone, and imports nothing of scenarios,
-// runner, simulators or reports.
+// It serves the load step of load → plan → run → check → report (mistakes come with positions, all
+// at once) and, with Compare, the report step of `faultline test`. It promises that every word it
+// accepts is explained by Explain and allowed by Schema, for all three come from one table. It
+// knows the names in a topology through the interface Names alone, and imports nothing of
+// scenarios, runner, simulators or reports.
 package spec
 
 import (
@@ -88,11 +88,13 @@ func parseItem(item yamlpos.Value, names Names) []Assertion {
 		if !item.IsMap() {
 			return nil
 		}
-		item.Errorf("missing-key", "an assertion is one word with its fields, %s", diag.Expected("", Words()))
+		item.Errorf("missing-key", "an assertion is one word with its fields, %s", diag.Expected("",
+			Words()))
 		return nil
 	}
 	if len(entries) > 1 {
-		entries[1].Key.Errorf("two-assertions", "an item holds one assertion, %q is a second one: begin it with \"- \"",
+		entries[1].Key.Errorf("two-assertions",
+			"an item holds one assertion, %q is a second one: begin it with \"- \"",
 			entries[1].Key.Text())
 		return nil
 	}
@@ -102,7 +104,8 @@ func parseItem(item yamlpos.Value, names Names) []Assertion {
 func parseWord(key, value yamlpos.Value, names Names) []Assertion {
 	w, ok := wordOf(key.Text())
 	if !ok {
-		key.Errorf("unknown-assertion", "unknown assertion %q, %s", key.Text(), diag.Expected(key.Text(), Words()))
+		key.Errorf("unknown-assertion", "unknown assertion %q, %s", key.Text(),
+			diag.Expected(key.Text(), Words()))
 		return nil
 	}
 	r := &reader{names: names, key: key, word: w, given: map[string]yamlpos.Value{}}
@@ -132,7 +135,8 @@ func repeated(all []Assertion) {
 	seen := map[string]int{}
 	for _, a := range all {
 		if first, ok := seen[a.Name]; ok {
-			a.key.Errorf("repeated-assertion", "%q is already asserted at line %d, give this one a name of its own",
+			a.key.Errorf("repeated-assertion",
+				"%q is already asserted at line %d, give this one a name of its own",
 				a.Name, first)
 			continue
 		}

@@ -52,8 +52,9 @@ func words() []word {
 }
 
 func nameField() field {
-	return field{name: "name", shape: "text", doc: "what the verdict is called", preset: "word[subject]",
-		read: func(r *reader, v yamlpos.Value) { r.args.name = v.String() }}
+	return field{name: "name", shape: "text", doc: "what the verdict is called",
+		preset: "word[subject]",
+		read:   func(r *reader, v yamlpos.Value) { r.args.name = v.String() }}
 }
 
 func flowField(preset string) field {
@@ -81,10 +82,11 @@ func messageWords() []word {
 	return []word{
 		{
 			name: "delivery",
-			definition: "Every message whose producer was told ok (from accepted_at on) is found at each sink by " +
-				"the audit, or dead-lettered on that branch and found there, or expired, or rightly filtered. " +
-				"Else it is lost; found but never sent is unexpected; twice at a sink is duplicated where the " +
-				"flow promises exactly-once. Messages still moving when the drain ends are in flight: unknown.",
+			definition: "Every message whose producer was told ok (from accepted_at on) is " +
+				"found at each sink by the audit, or dead-lettered on that branch and found " +
+				"there, or expired, or rightly filtered. Else it is lost; found but never sent " +
+				"is unexpected; twice at a sink is duplicated where the flow promises " +
+				"exactly-once. Messages still moving when the drain ends are in flight: unknown.",
 			needs:     "at least one accepted message, and a run that reached its end",
 			anomalies: []string{"lost", "unexpected", "duplicated"},
 			fields:    []field{flowField(everyFlow), nameField()},
@@ -93,8 +95,9 @@ func messageWords() []word {
 		},
 		{
 			name: "order",
-			definition: "Per key, sequence numbers at a sink never go back. Redelivered copies of a message the " +
-				"sink has seen, and redriven messages, stand aside and are counted.",
+			definition: "Per key, sequence numbers at a sink never go back. Redelivered copies " +
+				"of a message the sink has seen, and redriven messages, stand aside and are " +
+				"counted.",
 			needs:     "two messages of one key at a sink",
 			anomalies: []string{"reordered"},
 			fields:    []field{flowField(everyFlow), nameField()},
@@ -103,8 +106,8 @@ func messageWords() []word {
 		},
 		{
 			name: "trace",
-			definition: "Each message that reached a sink has one connected path of hops from its source, and one " +
-				"trace id all along.",
+			definition: "Each message that reached a sink has one connected path of hops from " +
+				"its source, and one trace id all along.",
 			needs:     "a message that reached a sink",
 			anomalies: []string{"unconnected", "broken-trace", "untraced"},
 			fields:    []field{flowField(everyFlow), nameField()},
@@ -112,24 +115,29 @@ func messageWords() []word {
 			checks:    perFlow(assertions.Trace),
 		},
 		{
-			name:       "idempotence",
-			definition: "No message is found more than once at a sink of its flow, however often it was delivered.",
-			needs:      "an effect that was found, and a message that was delivered twice",
-			anomalies:  []string{"duplicated"},
-			fields:     []field{flowField(everyFlow), nameField()},
-			example:    "- idempotence: {flow: orders}",
-			checks:     perFlow(assertions.Idempotence),
+			name: "idempotence",
+			definition: "No message is found more than once at a sink of its flow, however " +
+				"often it was delivered.",
+			needs:     "an effect that was found, and a message that was delivered twice",
+			anomalies: []string{"duplicated"},
+			fields:    []field{flowField(everyFlow), nameField()},
+			example:   "- idempotence: {flow: orders}",
+			checks:    perFlow(assertions.Idempotence),
 		},
 		{
 			name: "auth",
-			definition: "A message that a node refused for its token reaches no sink, unless the same node let it " +
-				"in later with a renewed token.",
+			definition: "A message that a node refused for its token reaches no sink, unless " +
+				"the same node let it in later with a renewed token.",
 			needs:     "as many refused messages as at_least asks for",
 			anomalies: []string{"effect-behind-refusal"},
 			fields: []field{
 				flowField("all flows together"),
-				{name: "at_least", shape: "count", doc: "messages that must have been refused", preset: "1",
-					read: func(r *reader, v yamlpos.Value) { r.args.atLeast = v.Int(1, 1<<31-1) }},
+				{name: "at_least", shape: "count", doc: "messages that must have been refused",
+					preset: "1",
+					read: func(r *reader, v yamlpos.Value) {
+						r.args.atLeast = v.Int(1,
+							1<<31-1)
+					}},
 				nameField(),
 			},
 			example: "- auth: {flow: command, at_least: 10}",
@@ -147,8 +155,9 @@ func runWords() []word {
 	return []word{
 		{
 			name: "conservation",
-			definition: "Over all flows, offered = found + dead-lettered + expired + filtered + refused + unanswered; " +
-				"and when the drain has ended, what is unsettled agrees with the brokers' own depth.",
+			definition: "Over all flows, offered = found + dead-lettered + expired + filtered + " +
+				"refused + unanswered; and when the drain has ended, what is unsettled agrees " +
+				"with the brokers' own depth.",
 			needs:     "accepted messages, none in flight, a run that reached its end",
 			anomalies: []string{"lost", "unexpected", "duplicated"},
 			fields:    []field{nameField()},
@@ -156,18 +165,19 @@ func runWords() []word {
 			checks:    whole(assertions.Conservation),
 		},
 		{
-			name:       "load",
-			definition: "What the plan asks of each flow was sent, however slow the answers were (open loop).",
-			needs:      "the plan's number of messages",
-			anomalies:  []string{"not-sent", "unasked"},
-			fields:     []field{nameField()},
-			example:    "- load",
-			checks:     whole(assertions.Load),
+			name: "load",
+			definition: "What the plan asks of each flow was sent, however slow the answers " +
+				"were (open loop).",
+			needs:     "the plan's number of messages",
+			anomalies: []string{"not-sent", "unasked"},
+			fields:    []field{nameField()},
+			example:   "- load",
+			checks:    whole(assertions.Load),
 		},
 		{
 			name: "steady",
-			definition: "Of the messages sent in the steady phase every flow completes some and breaks no declared " +
-				"SLO. If it does not hold, the run has measured nothing.",
+			definition: "Of the messages sent in the steady phase every flow completes some and " +
+				"breaks no declared SLO. If it does not hold, the run has measured nothing.",
 			needs:     "a steady phase with messages",
 			anomalies: []string{"failed", "late"},
 			fields:    []field{nameField()},

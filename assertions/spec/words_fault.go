@@ -16,23 +16,27 @@ func faultWords() []word { return []word{isolationWord(), recoveryWord()} }
 func isolationWord() word {
 	return word{
 		name: "isolation",
-		definition: "From the fault's injection to its heal and the grace time, each flow outside the declared " +
-			"blast radius keeps its SLO, completes no smaller a share than in its own steady phase (tolerance) " +
-			"and has a p99 of at most slower times its steady p99, or 250 ms more. Declared, predicted and " +
-			"measured blast radius stand side by side.",
-		needs: "a fault that bit, and enough messages outside for each SLO: 1/(1−s) for a share s (99.9 % needs " +
-			"1000), 100 for a p99, or 20 that are all within it",
+		definition: "From the fault's injection to its heal and the grace time, each flow " +
+			"outside the declared blast radius keeps its SLO, completes no smaller a share than " +
+			"in its own steady phase (tolerance) and has a p99 of at most slower times its " +
+			"steady p99, or 250 ms more. Declared, predicted and measured blast radius stand " +
+			"side by side.",
+		needs: "a fault that bit, and enough messages outside for each SLO: 1/(1−s) for a share " +
+			"s (99.9 % needs 1000), 100 for a p99, or 20 that are all within it",
 		anomalies: []string{"leaked"},
 		fields: []field{
 			faultField("during", "the fault"),
 			{name: "blast_radius", shape: "flows", doc: "flows that the fault may hurt",
 				preset: "what the graph predicts", read: (*reader).blastRadius},
-			{name: "grace", shape: "duration", doc: "time after the heal that counts as well", preset: "2s",
-				read: span(func(a *args) *time.Duration { return &a.grace })},
-			{name: "tolerance", shape: "share", doc: "share of its messages that a flow may lose against its steady state",
+			{name: "grace", shape: "duration", doc: "time after the heal that counts as well",
+				preset: "2s",
+				read:   span(func(a *args) *time.Duration { return &a.grace })},
+			{name: "tolerance", shape: "share",
+				doc:    "share of its messages that a flow may lose against its steady state",
 				preset: "1%", read: func(r *reader, v yamlpos.Value) { r.args.share = v.Share() }},
-			{name: "slower", shape: "ratio", doc: "times its steady p99 that a flow's p99 may be", preset: "5",
-				read: func(r *reader, v yamlpos.Value) { r.args.slower = v.Float(1, 1e6) }},
+			{name: "slower", shape: "ratio", doc: "times its steady p99 that a flow's p99 may be",
+				preset: "5",
+				read:   func(r *reader, v yamlpos.Value) { r.args.slower = v.Float(1, 1e6) }},
 			nameField(),
 		},
 		example: "- isolation: {during: outage, blast_radius: [partner]}",
@@ -54,9 +58,9 @@ func recoveryWord() word {
 	flow.needed = true
 	return word{
 		name: "recovery",
-		definition: "The time from the fault's heal until completed ÷ offered (by intended send time) is back at " +
-			"its steady value, p99 is within the SLO and the backlog is gone, and all three hold for the hold " +
-			"time. First success is not recovery.",
+		definition: "The time from the fault's heal until completed ÷ offered (by intended send " +
+			"time) is back at its steady value, p99 is within the SLO and the backlog is gone, " +
+			"and all three hold for the hold time. First success is not recovery.",
 		needs:     "a fault that bit and healed, and load for within + hold after the heal",
 		anomalies: []string{"late-recovery"},
 		fields: []field{
@@ -66,10 +70,12 @@ func recoveryWord() word {
 				read: span(func(a *args) *time.Duration { return &a.within })},
 			{name: "hold", shape: "duration", doc: "how long it must stay well", preset: "2s",
 				read: span(func(a *args) *time.Duration { return &a.hold })},
-			{name: "bucket", shape: "duration", doc: "over which shares and latencies are taken", preset: "500ms",
+			{name: "bucket", shape: "duration", doc: "over which shares and latencies are taken",
+				preset: "500ms",
 				read: func(r *reader, v yamlpos.Value) {
 					if r.args.bucket = v.Duration(); r.args.bucket < 10*time.Millisecond {
-						v.Errorf("out-of-range", "%v is too short a bucket, at least 10ms", r.args.bucket)
+						v.Errorf("out-of-range", "%v is too short a bucket, at least 10ms",
+							r.args.bucket)
 						r.failed = true
 					}
 				}},

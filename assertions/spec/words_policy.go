@@ -33,19 +33,26 @@ func policyWords() []word {
 func retryWord() word {
 	return word{
 		name: "retry",
-		definition: "Per (delivery, handler, step): tries do not exceed the declared limit, the first one " +
-			"counted; the pause from one failure's end to the next start lies in the declared backoff with its " +
-			"jitter, plus the tolerance and the harness's own scheduling delay, an open breaker or a fault on " +
-			"the node aside; nothing is tried again after success or a permanent reason. Tries ÷ messages on " +
-			"each wire stay within amplification. Redelivery by the broker is counted apart.",
+		definition: "Per (delivery, handler, step): tries do not exceed the declared limit, the " +
+			"first one counted; the pause from one failure's end to the next start lies in the " +
+			"declared backoff with its jitter, plus the tolerance and the harness's own " +
+			"scheduling delay, an open breaker or a fault on the node aside; nothing is tried " +
+			"again after success or a permanent reason. Tries ÷ messages on each wire stay " +
+			"within amplification. Redelivery by the broker is counted apart.",
 		needs: "tries of the handler",
-		anomalies: []string{"over-retried", "short-gap", "long-gap", "after-success", "after-permanent",
+		anomalies: []string{"over-retried", "short-gap", "long-gap", "after-success",
+			"after-permanent",
 			"amplified"},
 		fields: []field{
 			handlerField("node.handler whose policies are judged, steps included"),
-			{name: "amplification", shape: "ratio", doc: "tries ÷ messages on each wire, at most", preset: "no bound",
-				read: func(r *reader, v yamlpos.Value) { r.args.amplification = v.Float(1, 1e6) }},
-			{name: "tolerance", shape: "duration", doc: "how much longer than declared a pause may be", preset: "250ms",
+			{name: "amplification", shape: "ratio", doc: "tries ÷ messages on each wire, at most",
+				preset: "no bound",
+				read: func(r *reader, v yamlpos.Value) {
+					r.args.amplification = v.Float(1,
+						1e6)
+				}},
+			{name: "tolerance", shape: "duration",
+				doc: "how much longer than declared a pause may be", preset: "250ms",
 				read: span(func(a *args) *time.Duration { return &a.tolerance })},
 			nameField(),
 		},
@@ -60,23 +67,29 @@ func retryWord() word {
 func deadLetterWord() word {
 	return word{
 		name: "dead_letter",
-		definition: "Every message whose attempts were used up, or that was refused as permanent, is found in the " +
-			"dead-letter channel, and nothing else is; twice only beside a crash, an unanswered publish or a " +
-			"redrive; after exactly the declared attempts, with its reason; a redriven message completes.",
-		needs: "runs of the handlers that dead-letter to the channel, and a run that reached its end",
+		definition: "Every message whose attempts were used up, or that was refused as " +
+			"permanent, is found in the dead-letter channel, and nothing else is; twice only " +
+			"beside a crash, an unanswered publish or a redrive; after exactly the declared " +
+			"attempts, with its reason; a redriven message completes.",
+		needs: "runs of the handlers that dead-letter to the channel, and a run that reached " +
+			"its end",
 		anomalies: []string{"missing", "undue", "twice", "too-early", "over-retried", "unlabelled",
 			"redrive-incomplete", "wrong-count"},
 		fields: []field{
-			{name: "channel", shape: "channel", doc: "the dead-letter channel", needed: true, read: (*reader).channel},
-			{name: "count", shape: "count", doc: "different messages there, exactly", preset: "no bound",
-				read: func(r *reader, v yamlpos.Value) { r.args.count = v.Int(0, 1<<31-1) }},
-			{name: "at_least", shape: "count", doc: "different messages there, at least", preset: "no bound",
-				read: func(r *reader, v yamlpos.Value) { r.args.atLeast = v.Int(0, 1<<31-1) }},
+			{name: "channel", shape: "channel", doc: "the dead-letter channel", needed: true,
+				read: (*reader).channel},
+			{name: "count", shape: "count", doc: "different messages there, exactly",
+				preset: "no bound",
+				read:   func(r *reader, v yamlpos.Value) { r.args.count = v.Int(0, 1<<31-1) }},
+			{name: "at_least", shape: "count", doc: "different messages there, at least",
+				preset: "no bound",
+				read:   func(r *reader, v yamlpos.Value) { r.args.atLeast = v.Int(0, 1<<31-1) }},
 			nameField(),
 		},
 		example: "- dead_letter: {channel: stream/events.dead, count: 3}",
 		checks: func(a args, names Names) []assertions.Check {
-			c := assertions.DeadLetter(assertions.DeadLetterParams{Channel: a.channel, Exactly: a.count,
+			c := assertions.DeadLetter(assertions.DeadLetterParams{Channel: a.channel,
+				Exactly: a.count,
 				AtLeast: a.atLeast})
 			c.Name = c.Property + "[" + shortRef(a.channel, names) + "]"
 			return []assertions.Check{c}
@@ -87,9 +100,10 @@ func deadLetterWord() word {
 func breakerWord() word {
 	return word{
 		name: "breaker",
-		definition: "After the declared number of transient failures in a row within the window no further try " +
-			"begins until the breaker has opened; while it is open no try begins; it stays open for the declared " +
-			"time before a trial; it does not open on fewer failures.",
+		definition: "After the declared number of transient failures in a row within the window " +
+			"no further try begins until the breaker has opened; while it is open no try " +
+			"begins; it stays open for the declared time before a trial; it does not open on " +
+			"fewer failures.",
 		needs:     "tries of the step; with opens: an opening",
 		anomalies: []string{"not-opened", "call-while-open", "half-open-early", "opened-early"},
 		fields: []field{
@@ -100,20 +114,22 @@ func breakerWord() word {
 		},
 		example: "- breaker: {handler: \"worker1.records/call data_api\", opens: true}",
 		checks: func(a args, names Names) []assertions.Check {
-			return placed(assertions.Breaker(assertions.BreakerParams{Node: a.node, Handler: a.handler,
-				Step: a.step, Opens: a.opens}), a, names)
+			return placed(assertions.Breaker(assertions.BreakerParams{Node: a.node,
+				Handler: a.handler,
+				Step:    a.step, Opens: a.opens}), a, names)
 		},
 	}
 }
 
 func bulkheadWord() word {
 	return word{
-		name:       "bulkhead",
-		definition: "Within one replica, at no time do more runs overlap than the bulkhead's concurrent limit.",
-		needs:      "runs of the handler or step",
-		anomalies:  []string{"overfull"},
-		fields:     []field{handlerField("node.handler, or node.handler/step, that has the bulkhead"), nameField()},
-		example:    "- bulkhead: {handler: gateway.profile}",
+		name: "bulkhead",
+		definition: "Within one replica, at no time do more runs overlap than the bulkhead's " +
+			"concurrent limit.",
+		needs:     "runs of the handler or step",
+		anomalies: []string{"overfull"},
+		fields:    []field{handlerField("node.handler, or node.handler/step, that has the bulkhead"), nameField()},
+		example:   "- bulkhead: {handler: gateway.profile}",
 		checks: func(a args, names Names) []assertions.Check {
 			return placed(assertions.Bulkhead(a.node, a.handler, a.step), a, names)
 		},
@@ -123,12 +139,13 @@ func bulkheadWord() word {
 func ttlWord() word {
 	return word{
 		name: "ttl",
-		definition: "A message older than the handler's TTL when it is received is expired and not worked on, a " +
-			"younger one is not expired; 50 ms of tolerance on both sides.",
+		definition: "A message older than the handler's TTL when it is received is expired and " +
+			"not worked on, a younger one is not expired; 50 ms of tolerance on both sides.",
 		needs:     "messages received by the handler",
 		anomalies: []string{"handled-expired", "expired-early"},
-		fields:    []field{handlerField("node.handler that has the TTL, itself or by its channel"), nameField()},
-		example:   "- ttl: {handler: worker2.alerts}",
+		fields: []field{handlerField("node.handler that has the TTL, itself or by its channel"),
+			nameField()},
+		example: "- ttl: {handler: worker2.alerts}",
 		checks: func(a args, names Names) []assertions.Check {
 			return placed(assertions.TTL(a.node, a.handler), a, names)
 		},
