@@ -42,10 +42,11 @@ type (
 func JUnit(w io.Writer, all ...Report) error {
 	var doc suites
 	for _, r := range all {
+		names := namesOf(r)
 		s := suite{Name: Plain(r.Scenario), Tests: len(r.Verdicts), Time: r.Took.Seconds()}
 		_, s.Failures, s.Errors = Counts(r.Verdicts)
 		for _, v := range r.Verdicts {
-			s.Cases = append(s.Cases, junitCase(r, v))
+			s.Cases = append(s.Cases, junitCase(r, v, names))
 		}
 		doc.Suites = append(doc.Suites, s)
 	}
@@ -57,29 +58,40 @@ func JUnit(w io.Writer, all ...Report) error {
 	if err := enc.Encode(doc); err != nil {
 		return fmt.Errorf("write junit: %w", err)
 	}
-	_, err := io.WriteString(w, "\n")
-	return err
+	if _, err := io.WriteString(w, "\n"); err != nil {
+		return fmt.Errorf("write junit: %w", err)
+	}
+	return nil
 }
 
-func junitCase(r Report, v assertions.Verdict) tcase {
-	c := tcase{Class: Plain(r.Topology + "." + r.Scenario), Name: Plain(v.Name)}
+func junitCase(r Report, v assertions.Verdict, names Names) tcase {
+	said := Plain(names.In(v.Summary))
+	c := tcase{Class: Plain(r.Topology + "." + r.Scenario), Name: Plain(names.In(v.Name))}
 	switch v.Value {
 	case assertions.Valid:
-		c.Out = Plain(v.Summary)
+		c.Out = said
 	case assertions.Invalid:
-		c.Failure = &problem{Type: v.Property, Message: Plain(v.Summary), Text: anomalyLines(v)}
+		c.Failure = &problem{Type: Plain(v.Property), Message: said, Text: anomalyLines(v, names)}
 	default:
-		c.Error = &problem{Type: "unknown", Message: Plain(v.Summary), Text: Plain(v.Unknown)}
+		c.Error = &problem{Type: "unknown", Message: said, Text: unknownLines(v, names)}
 	}
 	return c
 }
 
-func anomalyLines(v assertions.Verdict) string {
+// unknownLines says what would make an unknown verdict known, then what was seen all the same.
+func unknownLines(v assertions.Verdict, names Names) string {
+	if len(v.Anomalies) == 0 {
+		return Plain(names.In(v.Unknown))
+	}
+	return Plain(names.In(v.Unknown)) + "\n" + anomalyLines(v, names)
+}
+
+func anomalyLines(v assertions.Verdict, names Names) string {
 	var b strings.Builder
 	for _, a := range v.Anomalies {
-		fmt.Fprintf(&b, "%s %s: %s\n", Plain(a.Kind), Plain(a.Subject()), Plain(a.Text))
+		fmt.Fprintln(&b, Plain(names.In(a.Kind+" "+a.Subject()+": "+a.Text)))
 		for _, e := range a.Events {
-			fmt.Fprintf(&b, "    %s\n", EventLine(e))
+			fmt.Fprintf(&b, "  %s\n", names.In(EventLine(e)))
 		}
 	}
 	if v.More > 0 {

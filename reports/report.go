@@ -6,7 +6,7 @@
 package reports
 
 import (
-	"strings"
+	"fmt"
 	"time"
 
 	"github.com/faultline-sim/faultline/assertions"
@@ -34,6 +34,7 @@ type Report struct {
 	Phases      []Phase              `json:"phases"`
 	Engines     []Engine             `json:"engines"`
 	Suspects    []Suspect            `json:"diagnosis"`
+	Nodes       []string             `json:"nodes,omitempty"`                  // full names of all nodes
 	Predicted   map[string][]string  `json:"predicted_blast_radius,omitempty"` // by fault
 	Wires       int                  `json:"wires"`
 	Messages    int64                `json:"messages"`
@@ -129,36 +130,10 @@ func Counts(verdicts []assertions.Verdict) (valid, invalid, unknown int) {
 	return valid, invalid, unknown
 }
 
-// Plain makes a text safe to show on a terminal: control characters and bytes that are no UTF-8
-// become visible escapes.
-func Plain(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		switch {
-		case r == '\uFFFD':
-			b.WriteString(`\ufffd`)
-		case r < 0x20 || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
-			b.WriteString(escape(r))
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-const hexDigits = "0123456789abcdef"
-
-func escape(r rune) string {
-	if r < 0x100 {
-		return `\x` + string(hexDigits[r>>4]) + string(hexDigits[r&15])
-	}
-	return `\u` + string([]byte{hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15]})
-}
-
-// Seconds is a time of the run for people: seconds with milliseconds.
+// Seconds is a time of the run for people: seconds with milliseconds, "–" for one that did not come.
 func Seconds(d time.Duration) string {
 	if d < 0 {
 		return "–"
 	}
-	return d.Round(time.Millisecond).String()
+	return fmt.Sprintf("%.3fs", d.Seconds())
 }

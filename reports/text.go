@@ -1,13 +1,13 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
-
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/faultline-sim/faultline/assertions"
 	"github.com/faultline-sim/faultline/assertions/history"
@@ -19,107 +19,91 @@ type TextOptions struct {
 	Width int // columns; 0 is 110
 }
 
-// Text writes the report for people: verdicts first, then what they stand on.
+// Text writes the report for people, in the order in which they ask: does it hold, what shows that
+// it does not, who is to blame, what was broken, how did each flow fare, what is that worth.
 func Text(w io.Writer, r Report, opt TextOptions) error {
-	p := &page{w: w, opt: opt}
-	if p.opt.Width == 0 {
-		p.opt.Width = 110
-	}
+	p := newPage(w, opt, namesOf(r))
 	p.head(r)
 	p.verdicts(r)
 	p.counterexamples(r)
+	p.diagnosis(r)
 	p.faults(r)
 	p.flows(r)
-	p.diagnosis(r)
 	p.engines(r)
 	p.foot(r)
 	return p.err
 }
 
-// page writes until the first error and keeps it.
-type page struct {
-	w   io.Writer
-	opt TextOptions
-	err error
-}
-
-func (p *page) printf(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format, args...)
-	}
-}
-
-// sheet is a table in the house's plain style, indented and as wide as the page allows.
-func (p *page) sheet(header ...any) table.Writer {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleDefault)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
-	t.Style().Format.Header = text.FormatLower
-	t.Style().Box.PaddingLeft, t.Style().Box.PaddingRight = "", "  "
-	t.AppendHeader(table.Row(header))
-	return t
-}
-
-func (p *page) put(t table.Writer) {
-	for line := range strings.Lines(t.Render() + "\n") {
-		p.printf("  %s\n", strings.TrimRight(line, " \n"))
-	}
-	p.printf("\n")
-}
-
-var valueColor = map[assertions.Value]text.Colors{
-	assertions.Valid:   {text.FgGreen},
-	assertions.Invalid: {text.FgRed},
-	assertions.Unknown: {text.FgYellow},
-}
-
-func (p *page) value(v assertions.Value) string {
-	if !p.opt.Color {
-		return string(v)
-	}
-	return valueColor[v].Sprint(string(v))
-}
-
 func (p *page) head(r Report) {
-	valid, invalid, unknown := Counts(r.Verdicts)
-	p.printf("\n%s on %s: %s (%d valid, %d invalid, %d unknown)\n",
-		Plain(r.Scenario), Plain(r.Topology), p.value(r.Value), valid, invalid, unknown)
+	p.printf("\n%s on %s: %s (%s)\n",
+		p.paint(Plain(r.Scenario), bold), Plain(r.Topology), p.value(r.Value), countWords(r.Verdicts))
 	if r.Description != "" {
-		p.printf("%s\n", Plain(r.Description))
+		p.wrapped(0, "", 0, paragraph(r.Description))
 	}
 	if r.Stopped != "" {
-		p.printf("the run ended early: %s\n", Plain(r.Stopped))
+		p.wrapped(0, "", 2, p.paint("the run ended early: ", yellow)+p.plain(r.Stopped))
+	}
+	if r.Shed > 0 {
+		p.wrapped(0, "", 2, fmt.Sprintf("the recorder dropped %d events: verdicts that needed them are unknown", r.Shed))
 	}
 	p.printf("\n")
+}
+
+// countWords is "1 invalid, 2 unknown, 3 valid", without those that there are none of.
+func countWords(verdicts []assertions.Verdict) string {
+	valid, invalid, unknown := Counts(verdicts)
+	var words []string
+	for _, c := range []struct {
+		n    int
+		word string
+	}{{invalid, "invalid"}, {unknown, "unknown"}, {valid, "valid"}} {
+		if c.n > 0 {
+			words = append(words, fmt.Sprintf("%d %s", c.n, c.word))
+		}
+	}
+	if len(words) == 0 {
+		return "nothing was judged"
+	}
+	return strings.Join(words, ", ")
+}
+
+// worstFirst is the verdicts in the order a reader wants: invalid, unknown, valid.
+func worstFirst(verdicts []assertions.Verdict) []assertions.Verdict {
+	rank := map[assertions.Value]int{assertions.Invalid: -1, assertions.Valid: 1}
+	return slices.SortedStableFunc(slices.Values(verdicts), func(a, b assertions.Verdict) int {
+		return cmp.Compare(rank[a.Value], rank[b.Value])
+	})
 }
 
 func (p *page) verdicts(r Report) {
-	t := p.sheet("verdict", "assertion", "what was measured")
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, WidthMax: p.opt.Width - 42, WidthMaxEnforcer: text.WrapSoft}})
-	for _, v := range r.Verdicts {
-		said := Plain(v.Summary)
-		if v.Value == assertions.Unknown && v.Unknown != "" {
-			said += "; to know: " + Plain(v.Unknown)
-		}
-		t.AppendRow(table.Row{p.value(v.Value), Plain(v.Name), said})
+	s := sheet{header: []string{"verdict", "assertion", "what was measured"}, prose: true}
+	for _, v := range worstFirst(r.Verdicts) {
+		s.add(p.value(v.Value), p.plain(v.Name), p.plain(measured(v)))
 	}
-	p.put(t)
+	p.put(s)
+}
+
+// measured is a verdict's summary, with what would make an unknown known.
+func measured(v assertions.Verdict) string {
+	if v.Value == assertions.Unknown && v.Unknown != "" {
+		return v.Summary + "; to know: " + v.Unknown
+	}
+	return v.Summary
 }
 
 func (p *page) counterexamples(r Report) {
-	for _, v := range r.Verdicts {
-		for i, a := range v.Anomalies {
-			if i == 0 {
-				p.printf("counterexamples to %s\n", Plain(v.Name))
-			}
+	for _, v := range worstFirst(r.Verdicts) {
+		if len(v.Anomalies) == 0 {
+			continue
+		}
+		p.printf("%s\n", p.paint("counterexamples to "+p.plain(v.Name), bold))
+		for _, a := range v.Anomalies {
 			p.anomaly(a)
 		}
 		if v.More > 0 {
 			p.printf("  and %d more\n", v.More)
 		}
-		if len(v.Anomalies) > 0 {
-			p.printf("\n")
-		}
+		p.printf("\n")
 	}
 }
 
@@ -127,19 +111,32 @@ func (p *page) counterexamples(r Report) {
 const mostShown = 6
 
 func (p *page) anomaly(a assertions.Anomaly) {
-	p.printf("  %s %s: %s\n", Plain(a.Kind), Plain(a.Subject()), Plain(a.Text))
+	said := fmt.Sprintf("%s: %s", p.plain(a.Subject()), p.plain(a.Text))
+	p.wrapped(2, p.paint(Plain(a.Kind), red)+" ", len(a.Kind)+1, said)
 	for i, e := range a.Events {
 		if i == mostShown {
-			p.printf("      and %d events more\n", len(a.Events)-mostShown)
+			p.printf("    %s\n", p.paint(fmt.Sprintf("and %d more events in result.json", len(a.Events)-mostShown), faint))
 			break
 		}
-		p.printf("      %s\n", EventLine(e))
+		p.event(4, e)
 	}
 }
 
-// EventLine is one event for people: time, place, what happened.
-func EventLine(e history.Event) string {
-	parts := []string{fmt.Sprintf("%10s  %-11s", Seconds(time.Duration(e.At)), e.Kind)}
+// event prints an event; what does not fit on its line goes on below its place.
+func (p *page) event(indent int, e history.Event) {
+	head := eventHead(e)
+	p.wrapped(indent, head, len(head), p.names.In(eventPlace(e)))
+}
+
+// EventLine is one event for people: time, what, where, how it ended.
+func EventLine(e history.Event) string { return eventHead(e) + eventPlace(e) }
+
+func eventHead(e history.Event) string {
+	return fmt.Sprintf("%9s  %-11s ", Seconds(time.Duration(e.At)), e.Kind)
+}
+
+func eventPlace(e history.Event) string {
+	var parts []string
 	add := func(given bool, format string, args ...any) {
 		if given {
 			parts = append(parts, fmt.Sprintf(format, args...))
@@ -151,48 +148,27 @@ func EventLine(e history.Event) string {
 	add(e.Step != "", "%s", e.Step)
 	add(e.Wire != "", "over %s", e.Wire)
 	add(e.Channel != "", "in %s", e.Channel)
+	add(e.Key != "" && e.Kind == history.Produce, "key %s", e.Key)
 	add(e.Delivery > 1, "delivery %d", e.Delivery)
 	add(e.Attempt > 0, "attempt %d", e.Attempt)
 	add(e.Outcome != history.None, "%s", e.Outcome)
 	add(e.Reason != "", "(%s)", e.Reason)
-	add(e.Duration > 0, "took %s", time.Duration(e.Duration).Round(time.Microsecond))
+	add(e.Value != 0, valueWords(e.Kind), e.Value)
+	add(e.Duration > 0, "took %s", took(time.Duration(e.Duration)))
 	return Plain(strings.Join(parts, " "))
 }
 
-func (p *page) faults(r Report) {
-	if len(r.Faults) == 0 {
-		return
+// valueWords says what the value of an event counts.
+func valueWords(k history.Kind) string {
+	switch k {
+	case history.Found:
+		return "copies: %d"
+	case history.Fault:
+		return "messages touched: %d"
+	case history.Shed:
+		return "events dropped: %d"
 	}
-	t := p.sheet("fault", "what", "from", "to", "touched")
-	for _, f := range r.Faults {
-		bite := fmt.Sprint(f.Bite)
-		if f.Bite == 0 {
-			bite = "nothing"
-		}
-		t.AppendRow(table.Row{Plain(f.Name), Plain(f.What), Seconds(f.From), Seconds(f.To), bite})
-	}
-	p.put(t)
-}
-
-func (p *page) flows(r Report) {
-	t := p.sheet("flow", "asked", "sent", "accepted", "sink", "arrived", "p50", "p99", "max", "slo")
-	for _, f := range r.Flows {
-		for i, s := range f.Sinks {
-			row := table.Row{"", "", "", "", Plain(s.Node), s.Arrived, ms(s.P50), ms(s.P99), ms(s.Max), s.SLO}
-			if i == 0 {
-				row[0], row[1], row[2], row[3] = Plain(f.Name), f.Asked, f.Sent, f.Ok
-			}
-			t.AppendRow(row)
-		}
-	}
-	p.put(t)
-}
-
-func ms(d time.Duration) string {
-	if d < 100*time.Millisecond {
-		return d.Round(100 * time.Microsecond).String()
-	}
-	return d.Round(time.Millisecond).String()
+	return "%d"
 }
 
 func (p *page) diagnosis(r Report) {
@@ -200,23 +176,87 @@ func (p *page) diagnosis(r Report) {
 		p.printf("diagnosis, from the history alone: nobody is suspected\n\n")
 		return
 	}
-	p.printf("diagnosis, from the history alone\n")
+	p.printf("%s\n", p.paint("diagnosis, from the history alone", bold))
 	for i, s := range r.Suspects {
-		p.printf("  %d. %s: %s\n", i+1, Plain(s.Where), Plain(s.Evidence))
+		p.wrapped(2, fmt.Sprintf("%d. ", i+1), 3, p.plain(s.Where)+": "+p.plain(s.Evidence))
 	}
 	p.printf("\n")
 }
 
+func (p *page) faults(r Report) {
+	s := sheet{header: []string{"fault", "from", "to", "touched", "what"}, figures: []int{1, 2, 3}, prose: true}
+	for _, f := range r.Faults {
+		s.add(p.plain(f.Name), Seconds(f.From), p.healed(f), bite(f), p.plain(f.What))
+	}
+	p.put(s)
+}
+
+func (p *page) healed(f Fault) string {
+	if f.From >= 0 && f.To < 0 {
+		return p.paint("not healed", red)
+	}
+	return Seconds(f.To)
+}
+
+func bite(f Fault) string {
+	switch {
+	case f.From < 0:
+		return "not begun"
+	case f.Bite == 0:
+		return "nothing"
+	}
+	return strconv.FormatInt(f.Bite, 10)
+}
+
+func (p *page) flows(r Report) {
+	s := sheet{
+		header:  []string{"flow", "sent", "accepted", "sink", "arrived", "p50", "p99", "max", "promised"},
+		figures: []int{1, 2, 4, 5, 6, 7},
+	}
+	for _, f := range r.Flows {
+		for i, k := range f.Sinks {
+			row := []string{"", "", "", p.plain(k.Node), number(k.Arrived), took(k.P50), took(k.P99), took(k.Max), Plain(k.SLO)}
+			if i == 0 {
+				row[0], row[1], row[2] = p.plain(f.Name), sent(f), number(f.Ok)
+			}
+			s.add(row...)
+		}
+		if len(f.Sinks) == 0 {
+			s.add(p.plain(f.Name), sent(f), number(f.Ok), "", "", "", "", "", "")
+		}
+	}
+	if p.opt.Width < narrow {
+		s.without("max", "p50")
+	}
+	p.put(s)
+}
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
+
+// sent is how many messages were offered, and of how many when that is not what the plan asked.
+func sent(f Flow) string {
+	if f.Asked > 0 && f.Asked != f.Sent {
+		return fmt.Sprintf("%d of %d", f.Sent, f.Asked)
+	}
+	return number(f.Sent)
+}
+
+// took is a span for people, with three figures or so.
+func took(d time.Duration) string {
+	for _, unit := range []time.Duration{10 * time.Second, time.Second, 100 * time.Millisecond, time.Millisecond} {
+		if d >= unit {
+			return d.Round(unit / 100).String()
+		}
+	}
+	return d.Round(time.Microsecond).String()
+}
+
 func (p *page) engines(r Report) {
-	if len(r.Engines) == 0 {
-		return
-	}
-	t := p.sheet("engine of", "is", "a verdict on it is worth")
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, WidthMax: p.opt.Width - 60, WidthMaxEnforcer: text.WrapSoft}})
+	s := sheet{header: []string{"engine of", "is", "a verdict on it is worth"}, prose: true}
 	for _, e := range r.Engines {
-		t.AppendRow(table.Row{Plain(e.Node), strings.TrimSpace(e.Name + " " + e.Version), e.Worth})
+		s.add(p.plain(e.Node), Plain(strings.TrimSpace(e.Name+" "+e.Version)), p.plain(e.Worth))
 	}
-	p.put(t)
+	p.put(s)
 }
 
 func (p *page) foot(r Report) {

@@ -3,7 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,6 +34,21 @@ func openHistory(out, arg string) (*history.Reader, string, error) {
 		return nil, "", usage(fmt.Errorf("open history of %s: %w", path, err), "")
 	}
 	return r, path, nil
+}
+
+// namesIn are the short names of the nodes that a history tells of.
+func namesIn(r *history.Reader) (reports.Names, error) {
+	nodes := map[string]bool{}
+	for e := range r.Events {
+		nodes[e.Node] = true
+		from, to, _ := strings.Cut(e.Wire, " -> ")
+		nodes[from], nodes[to] = true, true
+	}
+	if err := r.Err(); err != nil {
+		return reports.Names{}, environment(err, "")
+	}
+	delete(nodes, "")
+	return reports.ShortNames(slices.Collect(maps.Keys(nodes))), nil
 }
 
 func newHistory(t *terminal) *cobra.Command {
@@ -87,7 +105,13 @@ func newMessages(t *terminal) *cobra.Command {
 			if err != nil {
 				return environment(err, "")
 			}
-			return reports.Messages(t.out, all, reports.MessagesOptions{Flow: flow, Limit: limit, Format: format})
+			names, err := namesIn(r)
+			if err != nil {
+				return err
+			}
+			width, _ := isTerminal(t.out)
+			opt := reports.MessagesOptions{Flow: flow, Limit: limit, Format: format, Width: width, Names: names}
+			return reports.Messages(t.out, all, opt)
 		},
 	}
 	outFlag(c, &out)
@@ -114,7 +138,12 @@ func newTrace(t *terminal) *cobra.Command {
 			if err != nil {
 				return usage(err, "'faultline messages' lists the ids of a run")
 			}
-			return reports.Trace(t.out, found)
+			names, err := namesIn(r)
+			if err != nil {
+				return err
+			}
+			width, _ := isTerminal(t.out)
+			return reports.Trace(t.out, found, reports.TraceOptions{Width: width, Names: names})
 		},
 	}
 	outFlag(c, &out)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/faultline-sim/faultline/assertions"
@@ -33,6 +34,7 @@ func (t *terminal) print(r reports.Report, format string) error {
 		return reports.Markdown(t.out, r)
 	}
 	width, color := isTerminal(t.out)
+	color = color && os.Getenv("NO_COLOR") == ""
 	return reports.Text(t.out, r, reports.TextOptions{Color: color, Width: width})
 }
 

@@ -61,6 +61,9 @@ func judge(path string) (reports.Report, *scenarios.Plan, error) {
 		Predicted: context.Predicted, Wires: len(plan.AsBuilt.Wires()), Engines: facts.Engines,
 		Events: h.Len(), Shed: h.Shed(), Took: facts.Took, Repeat: facts.Repeat,
 	}
+	for _, n := range plan.Promise.Nodes {
+		r.Nodes = append(r.Nodes, n.Name)
+	}
 	fill(&r, plan, ledger)
 	for _, s := range diagnose.Diagnose(h.Events, plan.Promise) {
 		r.Suspects = append(r.Suspects, reports.Suspect{Where: s.Where, Score: s.Score, Evidence: s.Evidence})
