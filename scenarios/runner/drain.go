@@ -11,11 +11,21 @@ const (
 	// quietFor is how long nothing may move before the system counts as drained.
 	quietFor   = 700 * time.Millisecond
 	drainCheck = 50 * time.Millisecond
+	// depthWithin bounds the last reading of all depths, when nothing else is done meanwhile.
+	depthWithin = 10 * time.Second
 )
 
 // drain waits, without load, until nothing moves any more, at most as long as the plan allows.
 // What still moves then is the checkers' business, not an error.
 func (r *run) drain(ctx context.Context) error {
+	err := r.untilQuiet(ctx)
+	last, cancel := context.WithTimeout(ctx, depthWithin)
+	defer cancel()
+	r.sampleDepths(last) // what is left in the channels says what is still on its way
+	return err
+}
+
+func (r *run) untilQuiet(ctx context.Context) error {
 	moved := r.recorder.Count(moves)
 	defer moved.Stop()
 	end := r.recorder.Now() + int64(r.plan.Drain)

@@ -13,7 +13,9 @@ const sampleEvery = 250 * time.Millisecond
 // sample records the depth of each consumed channel and the bytes of each wire until ctx ends.
 func (r *run) sample(ctx context.Context) error {
 	for {
-		r.sampleDepths(ctx)
+		within, cancel := context.WithTimeout(ctx, sampleEvery)
+		r.sampleDepths(within)
+		cancel()
 		r.sampleWires()
 		r.tick()
 		if err := r.waitUntil(ctx, r.recorder.Now()+int64(sampleEvery)); err != nil {
@@ -23,8 +25,6 @@ func (r *run) sample(ctx context.Context) error {
 }
 
 func (r *run) sampleDepths(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, sampleEvery)
-	defer cancel()
 	for _, c := range r.consumed {
 		n, err := c.broker.Depth(ctx, c.channel, c.group)
 		if err != nil {

@@ -90,6 +90,9 @@ func Run(ctx context.Context, p *scenarios.Plan, opt Options) (out *Outcome, err
 
 // play is the run from the first message to the last row read back.
 func (r *run) play(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer r.watchDisk(cancel)()
 	crew := newCrew(ctx)
 	r.phase(scenarios.PhaseSteady)
 	r.origin = r.recorder.Now()
@@ -113,6 +116,20 @@ func (r *run) play(ctx context.Context) error {
 	}
 	r.phase(scenarios.PhaseAudit)
 	return r.audit(ctx)
+}
+
+// watchDisk ends the run when the history cannot be written any more. Call what it returns when
+// the run is over.
+func (r *run) watchDisk(end context.CancelCauseFunc) (stop func()) {
+	over := make(chan struct{})
+	go func() {
+		select {
+		case <-r.recorder.Failed():
+			end(r.recorder.Err())
+		case <-over:
+		}
+	}()
+	return func() { close(over) }
 }
 
 // stopped says why the run ended early, and in which phase.
