@@ -382,7 +382,7 @@ func TestLatency(t *testing.T) {
 	producer, worker := client(t, s, "producer", 2), client(t, s, "worker", 2)
 	got := newTally()
 	defer s.Break(t, wire.Fault{
-		Kind: wire.Latency, Direction: wire.Both, Latency: 250 * time.Millisecond,
+		Kind: wire.Latency, Direction: wire.Both, Latency: 80 * time.Millisecond,
 	})()
 	subscribe(t, worker, got.handle)
 	publish(t, producer, 4, 0, 3)
