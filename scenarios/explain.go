@@ -40,6 +40,7 @@ var faultWords = map[string]string{
 	"share":     "of messages or members: 25% or 0.25 (default all); the same messages in every run with the same seed",
 	"status":    "an HTTP status from 400 to 599 (default 500)",
 	"flow":      "only messages of this flow",
+	"login":     "true: members come back as newcomers, without the tokens they had (default false)",
 	"factor":    "how many times the flow's own rate",
 }
 

@@ -69,7 +69,7 @@ func targetOf(n *topology.Node) Target {
 
 const (
 	wireBite = "flow messages seen in the bytes it touched, or operations on the wire that failed"
-	nodeBite = "operations on the node's wires that failed, and messages that arrived for it meanwhile"
+	nodeBite = "operations and logins on the node's wires that failed, connections to it that dropped, messages that arrived for it meanwhile"
 	ownBite  = "flow messages the node answered wrongly, held or crashed upon"
 	undone   = "taken away; the node behaves as built again"
 	carried  = "taken away; the wire carries bytes as before"
@@ -150,9 +150,9 @@ func behaviorKinds() []Kind {
 		{Name: "burst", Targets: []Target{OnFlow}, Needs: []string{"flow", "factor"},
 			Doc: "the flow's load is factor times its rate", Bite: "messages offered meanwhile",
 			Heal: "the load has its own rate again"},
-		{Name: "reconnect_herd", Targets: []Target{OnFleet}, May: []string{"share"}, Instant: true,
+		{Name: "reconnect_herd", Targets: []Target{OnFleet}, May: []string{"share", "login"}, Instant: true,
 			Doc:  "a share of the members lose their connections at once and come back as their session says",
-			Bite: "connections dropped", Heal: "over when as many members are connected as before"},
+			Bite: "connections dropped", Heal: "happens at once; coming back is the members' own business"},
 	}
 }
 

@@ -215,6 +215,7 @@ func (p *parser) faultFields(f *Fault) map[string]func(yamlpos.Value) {
 		"share":   func(v yamlpos.Value) { f.Share = v.Share() },
 		"status":  func(v yamlpos.Value) { f.Status = v.Int(400, 599) },
 		"flow":    func(v yamlpos.Value) { f.Flow = p.flow(v) },
+		"login":   func(v yamlpos.Value) { f.Login = v.Bool() },
 		"factor":  func(v yamlpos.Value) { f.Factor = v.Float(0, 10_000) },
 		"rate": func(v yamlpos.Value) {
 			if f.Kind == "bandwidth" {

@@ -76,6 +76,7 @@ type Fault struct {
 	Status    int
 	Flow      string
 	Factor    float64
+	Login     bool // reconnect_herd: members lose their tokens too
 }
 
 // FlowLoad is the open-loop load of one flow: arrivals come when the plan says, whether or not earlier

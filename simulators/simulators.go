@@ -120,6 +120,13 @@ type Crowd interface {
 	Sunk(flow string, found func(number int64, copies int))
 }
 
+// Forgetful is a crowd whose members can be made newcomers: they come back without their tokens.
+type Forgetful interface {
+	Crowd
+	// Forget takes the tokens of the members that Disconnect would mean.
+	Forget(share float64)
+}
+
 // Ledger is implemented by services that are themselves a flow's sink: what they have applied, as
 // their own durable storage would know it.
 type Ledger interface {

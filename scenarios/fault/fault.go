@@ -62,7 +62,7 @@ func inject(ctx context.Context, s Stage, a scenarios.Act, kind scenarios.Kind) 
 	case f.Kind == "burst":
 		return burst(s, f), nil
 	case f.Kind == "reconnect_herd":
-		return each(f.Nodes, func(node string) (Injection, error) { return herd(s, node, f.Share) })
+		return each(f.Nodes, func(node string) (Injection, error) { return herd(s, node, f) })
 	case f.Kind == "leader_move":
 		return each(f.Nodes, func(node string) (Injection, error) { return moveLeaders(ctx, s, node) })
 	case f.Kind == "disconnect_all":

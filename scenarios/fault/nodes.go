@@ -13,7 +13,7 @@ import (
 )
 
 // down is a node that was stopped, killed, paused, restarted or replaced. It bites operations over
-// the node's wires that fail, connections to it that drop, and messages that arrive for it while
+// the node's wires that fail, connections to it that drop, logins that fail, and messages that arrive for it while
 // it is away. It heals by
 // starting what was ended; it is over when that is ready.
 type down struct {
@@ -139,7 +139,8 @@ func touching(t *topology.Topology, node string) match {
 	return func(e *history.Event, after bool) bool {
 		switch {
 		case e.Flow == "":
-			return e.Kind == history.NodeState && e.Reason == "disconnect" && wires[e.Wire]
+			return wires[e.Wire] && (e.Kind == history.NodeState && e.Reason == "disconnect" ||
+				e.Kind == history.Call && e.Outcome != history.Ok) // a login
 		case e.Outcome == history.Fail || e.Outcome == history.Unknown:
 			return wires[e.Wire]
 		case after:

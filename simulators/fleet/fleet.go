@@ -174,6 +174,15 @@ func (f *Fleet) Disconnect(share float64) (dropped int) {
 	return dropped
 }
 
+// Forget takes their tokens from the first members, the same that Disconnect means: they have to log
+// in before they can connect again.
+func (f *Fleet) Forget(share float64) {
+	n := int(share*float64(len(f.members)) + 0.5)
+	for _, m := range f.members[:min(max(n, 0), len(f.members))] {
+		m.token.renew("")
+	}
+}
+
 // Connected is how many members hold a working connection now, of how many. Members that need
 // none, because they only ask over HTTP, count as connected.
 func (f *Fleet) Connected() (now, all int) {
