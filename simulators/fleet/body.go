@@ -141,9 +141,9 @@ func (f *Fleet) newPen(flow string, m *member) *pen {
 			}
 			return topology.MemberID(full, p.rand.IntN(max(1, f.env.Topology.Node(full).Count)))
 		},
-		Pick: func(list []any) any { return any1(p.rand, list) },
+		Pick: func(list []any) any { return oneOf(p.rand, list) },
 		Choice: func(values ...any) any {
-			return any1(p.rand, values)
+			return oneOf(p.rand, values)
 		},
 		Normal: func(mean, spread float64) float64 { return mean + spread*p.rand.NormFloat64() },
 		Uniform: func(least, most float64) float64 {
@@ -153,7 +153,7 @@ func (f *Fleet) newPen(flow string, m *member) *pen {
 	return p
 }
 
-func any1(r *rand.Rand, list []any) any {
+func oneOf(r *rand.Rand, list []any) any {
 	if len(list) == 0 {
 		return nil
 	}

@@ -101,7 +101,9 @@ func (m *member) start(ctx context.Context) error {
 func (m *member) connect(ctx context.Context, broker string) error {
 	w := topology.Wire{From: m.fleet.node.Name, To: broker}
 	c := conn.Config{
-		Dialer:  &paced{Dialer: m.lines.Over(m.fleet.env.Fabric.Dialer(w, 0)), member: m},
+		Dialer: &paced{
+			Dialer: m.lines.Over(m.fleet.env.Fabric.Dialer(w, 0)), member: m, dialled: m.token.shown,
+		},
 		Client:  m.client,
 		Session: m.fleet.node.Session,
 		Rand:    m.fleet.rand("client of "+broker, m),

@@ -12,7 +12,8 @@ import (
 // only when the fleet's connect rate allows one more, so that an outage ends in no herd.
 type paced struct {
 	wire.Dialer
-	member *member
+	member  *member
+	dialled func() // told of each connection; nil is allowed
 }
 
 // Dial connects when the fleet's rate allows it.
@@ -21,8 +22,8 @@ func (p *paced) Dial(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	c, err := p.Dialer.Dial(ctx)
-	if err == nil {
-		p.member.token.shown()
+	if err == nil && p.dialled != nil {
+		p.dialled()
 	}
 	return c, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/faultline-sim/faultline/simulators"
@@ -35,18 +36,20 @@ type poller struct {
 	client  *httpx.Client
 	wire    topology.Wire
 	acked   int64 // the last message taken
-	working bool
+	working atomic.Bool
 }
 
 // poll begins to fetch a member's messages from its mailbox, one long poll after the other.
 func (m *member) poll(h *program.Handler) error {
 	w := topology.Wire{From: m.fleet.node.Name, To: topology.ChannelNode(h.Source)}
-	dialer := &paced{Dialer: m.lines.Over(m.fleet.env.Fabric.Dialer(w, 0)), member: m}
-	p := &poller{member: m, handler: h, wire: w, client: httpx.NewClient(dialer)}
+	p := &poller{member: m, handler: h, wire: w}
+	p.client = httpx.NewClient(&paced{
+		Dialer: m.lines.Over(m.fleet.env.Fabric.Dialer(w, 0)), member: m,
+		dialled: func() { p.works(true) }, // the far end may hold a poll for long
+	})
 	m.mu.Lock()
 	m.closes = append(m.closes, p.client.Close)
 	m.mu.Unlock()
-	p.works(true)
 	m.fleet.work.start(p.run)
 	return nil
 }
@@ -69,10 +72,9 @@ func (p *poller) run() {
 
 // works tells when fetching begins to work, and when it stops to.
 func (p *poller) works(now bool) {
-	if now == p.working || p.member.fleet.life.Err() != nil {
+	if p.member.fleet.life.Err() != nil || !p.working.CompareAndSwap(!now, now) {
 		return
 	}
-	p.working = now
 	if now {
 		p.member.changed("connect", p.wire)
 	} else {

@@ -81,7 +81,7 @@ func New(c Config) *Actor {
 		a.pool = semaphore.NewWeighted(int64(n))
 	}
 	for _, h := range c.Program.Handlers {
-		a.guards[h.guard] = newGuard(h.Policy, h.permanent, a.breakerRow(h, nil))
+		a.guards[h.guard] = a.newGuard(h.Policy, h.permanent, a.breakerRow(h, nil))
 		a.guards[h.guard].refuses = h.HTTP != ""
 		a.guardSteps(h, h.steps)
 	}
@@ -94,7 +94,7 @@ func (a *Actor) guardSteps(h *Handler, steps []*step) {
 		if r := s.Policy.Retry; r != nil {
 			permanent = r.Permanent
 		}
-		a.guards[s.guard] = newGuard(s.Policy, permanent, a.breakerRow(h, s))
+		a.guards[s.guard] = a.newGuard(s.Policy, permanent, a.breakerRow(h, s))
 		a.guardSteps(h, s.do)
 	}
 }

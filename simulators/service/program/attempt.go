@@ -110,6 +110,8 @@ func (a *Actor) conclude(ctx context.Context, h *Handler, items []*Item, n int) 
 		switch {
 		case it.failure == nil:
 			a.done(ctx, h, it)
+		case it.failure.Reason == simulators.ReasonStopped:
+			// it stays unsettled, so its broker gives it to another
 		case n < h.attempts && !it.failure.Final(h.permanent):
 			again = append(again, it)
 		default:

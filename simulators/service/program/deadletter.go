@@ -41,7 +41,7 @@ func (a *Actor) deadLetter(ctx context.Context, h *Handler, it *Item, attempts i
 		if err == nil {
 			return nil
 		}
-		if err := simulators.Wait(ctx, a.spread(deadLetterBackoff, n)); err != nil {
+		if err := simulators.Wait(a.Stopping, a.spread(deadLetterBackoff, n)); err != nil {
 			return err
 		}
 	}

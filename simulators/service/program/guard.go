@@ -25,14 +25,15 @@ type guard struct {
 	refuses   bool // the limiter is asked by the HTTP trigger, which answers 429
 	bulkhead  *semaphore.Weighted
 	waiting   atomic.Int64
+	stopping  <-chan struct{} // ends the waiting for a paused breaker
 	mayWait   int64
 	permanent []string
 	cached    atomic.Pointer[answer] // the last good one, where fallback may give it again
 }
 
 // newGuard makes a guard; state is told each change of the breaker.
-func newGuard(p policy.Set, permanent []string, state func(string)) *guard {
-	g := &guard{timeout: p.Timeout, permanent: permanent}
+func (a *Actor) newGuard(p policy.Set, permanent []string, state func(string)) *guard {
+	g := &guard{timeout: p.Timeout, permanent: permanent, stopping: a.Stopping.Done()}
 	if b := p.Breaker; b != nil {
 		g.pauses = b.WhenOpen == "pause"
 		g.breaker = newBreaker(b, func(to circuitbreaker.State) {
@@ -130,6 +131,8 @@ func (g *guard) awaitBreaker(ctx context.Context, changed <-chan struct{}) error
 	select {
 	case <-changed:
 	case <-open:
+	case <-g.stopping:
+		return context.Canceled
 	case <-ctx.Done():
 		return ctx.Err()
 	}
