@@ -2,7 +2,8 @@ package assertions
 
 import "strconv"
 
-// Subject is what the anomaly is about, in one word: the message's id, else the place, else the flow.
+// Subject is what the anomaly is about, in one word: the message's id, else the place, else the
+// flow.
 func (a Anomaly) Subject() string {
 	switch {
 	case a.Flow != "" && a.Message >= 0:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-sim/faultline/assertions/history"
+	"github.com/faultline-sim/faultline/topology"
 )
 
 // IsolationParams are what an isolation assertion says.
@@ -89,9 +90,12 @@ func (c *isolation) Verdict() Verdict {
 	r.sound(c.ledger)
 	spans := c.ledger.bitten(c.p.During, &r)
 	declared := c.p.BlastRadius
-	predicted := c.context.Predicted[c.p.During]
+	predicted, known := c.predicted(spans)
 	if c.p.Predicted {
 		declared = predicted
+		if !known && len(spans) > 0 {
+			r.lack("a blast_radius: the graph predicts none for a fault without a wire or node")
+		}
 	}
 	outside := 0
 	if len(spans) > 0 {
@@ -111,8 +115,29 @@ func (c *isolation) Verdict() Verdict {
 	}
 	r.count("flows_outside", outside, "flows")
 	return r.verdict("blast radius declared %s, predicted %s, measured %s",
-		listed(declared, true), listed(predicted, c.context.Predicted != nil), listed(c.measured,
+		listed(declared, true), listed(predicted, known), listed(c.measured,
 			true))
+}
+
+// predicted is the blast radius that the graph gives for the fault: the runner's, else one from the
+// wires and nodes that the history names.
+func (c *isolation) predicted(spans []FaultSpan) (flows []string, known bool) {
+	if flows, known = c.context.Predicted[c.p.During]; known {
+		return flows, true
+	}
+	var nodes []string
+	var wires []topology.Wire
+	for _, s := range spans {
+		if from, to := c.ledger.routes.wire(s.Wire); to != "" {
+			wires = append(wires, topology.Wire{From: from, To: to})
+		} else if s.Node != "" {
+			nodes = append(nodes, s.Node)
+		}
+	}
+	if len(nodes)+len(wires) == 0 {
+		return nil, false
+	}
+	return c.context.Topology.Predict(nodes, wires), true
 }
 
 // bitten are the injections of a fault; a lack is noted when there are none or none bit.

@@ -265,13 +265,18 @@ func (l *Ledger) span(phase string) (Window, bool) {
 	return Window{}, false
 }
 
-// fault windows of one name, the bite of all of them, and whether all healed.
+// faultNamed is the injections of one fault, the bite of all of them, and whether all healed. Each
+// target of one injection tells the bite of the whole.
 func (l *Ledger) faultNamed(name string) (spans []FaultSpan, bite int64, healed bool) {
 	healed = true
 	for _, f := range l.Faults() {
 		if f.Name == name {
+			if n := len(spans); n > 0 && spans[n-1].From == f.From {
+				bite += max(0, f.Bite-spans[n-1].Bite)
+			} else {
+				bite += f.Bite
+			}
 			spans = append(spans, f)
-			bite += f.Bite
 			healed = healed && f.Healed
 		}
 	}

@@ -1,6 +1,7 @@
 package assertions_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -49,13 +50,23 @@ func tried(gap time.Duration, reason string) log {
 	})
 }
 
+// mutation is a history and all that is not valid about it.
+type mutation struct {
+	name string
+	log  log
+	want map[string][]string
+}
+
 func TestMutations(t *testing.T) {
-	at := time.Duration(hit) * every
-	cases := []struct {
-		name string
-		log  log
-		want map[string][]string
-	}{
+	for _, c := range slices.Concat(deliveryMutations(), orderMutations(), retryMutations(),
+		deadLetterMutations()) {
+		t.Run(c.name, func(t *testing.T) { expect(t, c.log, c.want) })
+	}
+}
+
+// deliveryMutations are about what arrives.
+func deliveryMutations() []mutation {
+	return []mutation{
 		{"all/nothing changed/valid", valid(), nil},
 		{"delivery/dropped after the ack/lost",
 			valid().without(func(e history.Event) bool {
@@ -78,6 +89,13 @@ func TestMutations(t *testing.T) {
 			}), nil},
 		{"delivery/twice at the sink under at-least-once/valid",
 			valid().changed(is(hit, "lake"), func(e *history.Event) { e.Value = 2 }), nil},
+	}
+}
+
+// orderMutations are about order, load, traces and time.
+func orderMutations() []mutation {
+	at := time.Duration(hit) * every
+	return []mutation{
 		{"order/two of one key swapped/reordered",
 			valid().changed(is(hit, "api", history.Store),
 				func(e *history.Event) { e.At += int64(ms(40)) }),
@@ -95,6 +113,35 @@ func TestMutations(t *testing.T) {
 			l.journey("t", messages, drainFrom-ms(1))
 			l.audited("t", messages)
 		}), only("load", "invalid", "unasked t-2000")},
+		{"trace/another id half way/broken-trace",
+			valid().changed(is(hit, "worker"), func(e *history.Event) { e.Trace[15] = 9 }),
+			only("trace[t]", "invalid", "broken-trace t-17")},
+		{"trace/no id half way/untraced",
+			valid().changed(is(hit, "worker", history.Receive),
+				func(e *history.Event) { e.Trace = [16]byte{} }),
+			only("trace[t]", "invalid", "untraced t-17")},
+		{"trace/a hop nobody saw/unconnected",
+			valid().without(is(hit, "worker", history.Receive, history.Call)),
+			only("trace[t]", "invalid", "unconnected t-17")},
+		{"ttl/worked on too late/handled-expired",
+			valid().changed(is(hit, "worker"),
+				func(e *history.Event) { e.At += int64(6 * time.Second) }),
+			only("ttl[worker.records]", "invalid", "handled-expired t-17")},
+		{"steady/ten too slow/late", valid().changed(func(e history.Event) bool {
+			return e.Message >= 100 && e.Message < 110 && e.Kind == history.Store
+		}, func(e *history.Event) { e.At += int64(time.Second) }),
+			map[string][]string{"steady": {"invalid", "late t-100"}, "order[t]": {"invalid",
+				"reordered t-100",
+				"reordered t-101", "reordered t-102", "reordered t-103", "reordered t-104",
+				"reordered t-105",
+				"reordered t-106", "reordered t-107", "reordered t-108", "reordered t-109"}}},
+	}
+}
+
+// retryMutations are about tries.
+func retryMutations() []mutation {
+	at := time.Duration(hit) * every
+	return []mutation{
 		{"retry/tried again as declared/valid", tried(ms(50), "5xx"), nil},
 		{"retry/pause too short/short-gap", tried(ms(30), "5xx"),
 			only("retry[worker.records]", "invalid", "short-gap t-17")},
@@ -114,6 +161,13 @@ func TestMutations(t *testing.T) {
 		}).changed(is(hit, "worker", history.Attempt),
 			func(e *history.Event) { e.At += int64(ms(900)) }),
 			only("retry[worker.records]", "invalid", "over-retried t-17")},
+	}
+}
+
+// deadLetterMutations are about dead letters.
+func deadLetterMutations() []mutation {
+	at := time.Duration(hit) * every
+	return []mutation{
 		{"dead_letter/attempts used up/valid", replaced(func(l *log) { l.poisoned(hit, true) }),
 			nil},
 		{"dead_letter/dropped instead/missing", replaced(func(l *log) { l.poisoned(hit, false) }),
@@ -148,31 +202,6 @@ func TestMutations(t *testing.T) {
 			changed(is(hit, "worker", history.DeadLetter),
 				func(e *history.Event) { e.Attempt = 2 }),
 			only("dead_letter[stream/e.dead]", "invalid", "too-early t-17", "undue t-17")},
-		{"trace/another id half way/broken-trace",
-			valid().changed(is(hit, "worker"), func(e *history.Event) { e.Trace[15] = 9 }),
-			only("trace[t]", "invalid", "broken-trace t-17")},
-		{"trace/no id half way/untraced",
-			valid().changed(is(hit, "worker", history.Receive),
-				func(e *history.Event) { e.Trace = [16]byte{} }),
-			only("trace[t]", "invalid", "untraced t-17")},
-		{"trace/a hop nobody saw/unconnected",
-			valid().without(is(hit, "worker", history.Receive, history.Call)),
-			only("trace[t]", "invalid", "unconnected t-17")},
-		{"ttl/worked on too late/handled-expired",
-			valid().changed(is(hit, "worker"),
-				func(e *history.Event) { e.At += int64(6 * time.Second) }),
-			only("ttl[worker.records]", "invalid", "handled-expired t-17")},
-		{"steady/ten too slow/late", valid().changed(func(e history.Event) bool {
-			return e.Message >= 100 && e.Message < 110 && e.Kind == history.Store
-		}, func(e *history.Event) { e.At += int64(time.Second) }),
-			map[string][]string{"steady": {"invalid", "late t-100"}, "order[t]": {"invalid",
-				"reordered t-100",
-				"reordered t-101", "reordered t-102", "reordered t-103", "reordered t-104",
-				"reordered t-105",
-				"reordered t-106", "reordered t-107", "reordered t-108", "reordered t-109"}}},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) { expect(t, c.log, c.want) })
 	}
 }
 
@@ -231,6 +260,9 @@ func TestEvidence(t *testing.T) {
 		expect(t, l, map[string][]string{"delivery[t]": {"unknown"}, "conservation": {"unknown"}},
 			assertions.Delivery("t"), assertions.Conservation())
 	})
+}
+
+func TestJudge(t *testing.T) {
 	t.Run("delivery/anomaly/shows its events in order", func(t *testing.T) {
 		v := expect(t, valid().without(is(hit, "lake")), lost())
 		for _, verdict := range v {

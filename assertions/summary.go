@@ -48,7 +48,8 @@ func (l *Ledger) Summary() []Summary {
 }
 
 // JudgeWithLedger is Judge, and the account that the verdicts stand on.
-func JudgeWithLedger(events iter.Seq[*history.Event], checks []Check, c Context) ([]Verdict, *Ledger) {
+func JudgeWithLedger(events iter.Seq[*history.Event], checks []Check, c Context) ([]Verdict,
+	*Ledger) {
 	court := newCourt(checks, c)
 	for e := range events {
 		court.observe(e)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/faultline-sim/faultline/assertions"
 	"github.com/faultline-sim/faultline/assertions/history"
+	"github.com/faultline-sim/faultline/topology"
 )
 
 // TestPathological judges one history in which everything goes wrong at once, each on a message of
@@ -63,8 +64,7 @@ func TestShown(t *testing.T) {
 func TestDerived(t *testing.T) {
 	system := plant()
 	system.Flows[1].ReplyWithin, system.Flows[1].DerivedFrom = 0, "t"
-	system.Flows[1].Paths = system.Flows[0].Paths[:1:1]
-	system.Flows[1].Paths[0] = system.Flows[0].Paths[0][2:]
+	system.Flows[1].Paths = [][]topology.Hop{system.Flows[0].Paths[0][2:]}
 	system.Flows[1].Sinks = system.Flows[0].Sinks
 	born := func(published, arrives bool) log {
 		var l log

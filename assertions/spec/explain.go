@@ -65,15 +65,22 @@ func fill(text string) string {
 	return b.String()
 }
 
-// Schema is the JSON Schema of `assert:` and `expect:`, as definitions "assert" and "expect".
+// Schema is the JSON Schema of what stands under `assert:`.
 func Schema() json.RawMessage {
 	var items []any
-	var anomalies []string
 	for _, w := range words() {
 		items = append(items, object(map[string]any{w.name: wordSchema(w)}, []string{w.name}, ""))
-		anomalies = append(anomalies, w.anomalies...)
 	}
 	items = append(items, map[string]any{"enum": Words()})
+	return encoded(map[string]any{"type": "array", "items": map[string]any{"anyOf": items}})
+}
+
+// ExpectSchema is the JSON Schema of what stands under `expect:`.
+func ExpectSchema() json.RawMessage {
+	var anomalies []string
+	for _, w := range words() {
+		anomalies = append(anomalies, w.anomalies...)
+	}
 	expectation := object(map[string]any{
 		"verdict":   map[string]any{"enum": []string{"valid", "invalid", "unknown"}},
 		"assertion": map[string]any{"type": "string"},
@@ -81,12 +88,17 @@ func Schema() json.RawMessage {
 		"flow":      map[string]any{"type": "string"},
 	}, []string{"verdict", "assertion"}, "")
 	valid := map[string]any{"const": "valid"}
-	raw, _ := json.Marshal(map[string]any{
-		"assert": map[string]any{"type": "array", "items": map[string]any{"anyOf": items}},
-		"expect": map[string]any{"anyOf": []any{valid,
-			map[string]any{"type": "array", "items": map[string]any{"anyOf": []any{valid,
-				expectation}}}}},
-	})
+	list := map[string]any{"type": "array",
+		"items": map[string]any{"anyOf": []any{valid, expectation}}}
+	return encoded(map[string]any{"anyOf": []any{valid, list}})
+}
+
+// encoded is a schema as JSON; maps, lists and texts always have one.
+func encoded(schema map[string]any) json.RawMessage {
+	raw, err := json.Marshal(schema)
+	if err != nil {
+		panic(err)
+	}
 	return raw
 }
 

@@ -66,10 +66,10 @@ func TestParse(t *testing.T) {
 			[]string{"delivery[telemetry]", "delivery[alert]"}},
 		{"isolation/as in the design/named by its fault",
 			"- isolation: {during: outage, blast_radius: [partner]}",
-				[]string{"isolation[outage]"}},
+			[]string{"isolation[outage]"}},
 		{"recovery/as in the design/named by its flow",
 			"- recovery: {from: outage, flow: partner, within: 5s, hold: 2s}",
-				[]string{"recovery[partner]"}},
+			[]string{"recovery[partner]"}},
 		{"retry/handler by a suffix/short name",
 			"- retry: {handler: worker1.records, amplification: 1.5}",
 			[]string{"retry[worker1.records]"}},
@@ -167,12 +167,12 @@ func TestImplied(t *testing.T) {
 
 func TestExpect(t *testing.T) {
 	leaked := assertions.Verdict{Name: "isolation[outage]", Property: "isolation",
-		Value: assertions.Invalid,
+		Value:   assertions.Invalid,
 		Summary: "1 leaked", Anomalies: []assertions.Anomaly{{Kind: "leaked", Flow: "telemetry",
 			Message: 7,
-			Text: "telemetry was hurt"}}}
+			Text:    "telemetry was hurt"}}}
 	valid := assertions.Verdict{Name: "delivery[telemetry]", Property: "delivery",
-		Flow: "telemetry",
+		Flow:  "telemetry",
 		Value: assertions.Valid}
 	lost := valid
 	lost.Value, lost.Summary = assertions.Invalid, "2 lost"
@@ -249,27 +249,51 @@ func TestExplain(t *testing.T) {
 }
 
 func TestSchema(t *testing.T) {
-	var parts map[string]any
-	if err := json.Unmarshal(spec.Schema(), &parts); err != nil {
+	assert, expect := compile(t, spec.Schema()), compile(t, spec.ExpectSchema())
+	isolation := func(key string) []any {
+		return []any{"load", map[string]any{"isolation": map[string]any{key: "outage",
+			"blast_radius": []any{"partner"}, "grace": "1s"}}}
+	}
+	twin := func(anomaly string) []any {
+		return []any{map[string]any{"verdict": "invalid", "assertion": "isolation",
+			"anomaly": anomaly}}
+	}
+	cases := []struct {
+		name   string
+		schema *jsonschema.Schema
+		value  any
+		good   bool
+	}{
+		{"assert/as in the design/taken", assert, isolation("during"), true},
+		{"assert/a misspelt key/refused", assert, isolation("durng"), false},
+		{"expect/one word/taken", expect, "valid", true},
+		{"expect/a twin/taken", expect, twin("leaked"), true},
+		{"expect/an anomaly nobody finds/refused", expect, twin("licked"), false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if err := c.schema.Validate(c.value); (err == nil) != c.good {
+				t.Errorf("validated with %v", err)
+			}
+		})
+	}
+}
+
+func compile(t *testing.T, raw json.RawMessage) *jsonschema.Schema {
+	t.Helper()
+	var doc any
+	if err := json.Unmarshal(raw, &doc); err != nil {
 		t.Fatal(err)
 	}
 	c := jsonschema.NewCompiler()
-	if err := c.AddResource("assert.json", parts["assert"]); err != nil {
+	if err := c.AddResource("schema.json", doc); err != nil {
 		t.Fatal(err)
 	}
-	schema, err := c.Compile("assert.json")
+	schema, err := c.Compile("schema.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := []any{"load", map[string]any{"isolation": map[string]any{"during": "outage",
-		"blast_radius": []any{"partner"}, "grace": "1s"}}}
-	if err := schema.Validate(good); err != nil {
-		t.Errorf("a good list is refused: %v", err)
-	}
-	bad := []any{map[string]any{"isolation": map[string]any{"durng": "outage"}}}
-	if schema.Validate(bad) == nil {
-		t.Error("a misspelt key is let through")
-	}
+	return schema
 }
 
 func FuzzParse(f *testing.F) {
