@@ -1,7 +1,10 @@
 package cast_test
 
 import (
+	"context"
 	"os"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,6 +95,9 @@ func (s *system) end() {
 	}
 	if err := s.env.Recorder.Close(true); err != nil {
 		s.t.Errorf("close recorder: %v", err)
+	}
+	if n := s.env.Recorder.Late(); n != 0 {
+		s.t.Errorf("%d events were recorded after the end", n)
 	}
 }
 
@@ -185,13 +191,75 @@ func TestDeliveryOverCrash(t *testing.T) {
 	if diff := cmp.Diff(all(n), stored()); diff != "" {
 		t.Errorf("delivery/crash and restart/lost (-want +got):\n%s", diff)
 	}
-	accepted := map[int64]int{}
+	accepted, seq := map[int64]int{}, map[string]int64{}
 	for _, e := range s.events() {
-		if e.Kind == history.Produce && e.Outcome == history.Ok {
+		switch {
+		case e.Kind == history.Produce && e.Outcome == history.Ok:
 			accepted[e.Message]++
+		case e.Kind == history.Store && e.Outcome == history.Ok && e.Delivery == 1:
+			if e.KeySeq != seq[e.Key] {
+				t.Errorf("order/crash and restart/%s stored %d, want %d next", e.Key, e.KeySeq, seq[e.Key])
+			}
+			seq[e.Key] = e.KeySeq + 1
 		}
 	}
 	if diff := cmp.Diff(all(n), accepted); diff != "" {
 		t.Errorf("answered at the source (-want +got):\n%s", diff)
+	}
+}
+
+func TestRequestsAndAlerts(t *testing.T) {
+	before := runtime.NumGoroutine()
+	s := up(t, "testdata/pipeline.yaml")
+	const n = 60
+	for i := range int64(n) {
+		s.cast.Source("reading").Offer("reading", i, s.env.Recorder.Now())
+		s.cast.Source("command").Offer("command", i, s.env.Recorder.Now())
+	}
+	s.until("nothing is in hand", func() bool { return s.cast.Busy() == 0 })
+	s.until("every message is in the lake", func() bool {
+		return len(s.stored("lake", "readings", "reading")) == n
+	})
+	s.until("nothing is in hand", func() bool { return s.cast.Busy() == 0 })
+	sunk := map[int64]int{}
+	s.cast.Node("app").(simulators.Crowd).Sunk("alert", func(number int64, copies int) { sunk[number] = copies })
+	born, replies := map[int64]int{}, map[int64]int{}
+	for _, e := range s.events() {
+		switch {
+		case e.Kind == history.Derive:
+			born[e.Message]++
+		case e.Kind == history.Reply:
+			replies[e.Message]++
+		}
+	}
+	if diff := cmp.Diff(born, sunk); diff != "" || len(born) == 0 {
+		t.Errorf("alerts born (%d) and received (-want +got):\n%s", len(born), diff)
+	}
+	if diff := cmp.Diff(all(n), replies); diff != "" {
+		t.Errorf("commands answered (-want +got):\n%s", diff)
+	}
+	s.until("no goroutine is left", func() bool { return runtime.NumGoroutine() <= before+2 })
+}
+
+func TestStartSaysWhatItWaitedFor(t *testing.T) {
+	s := up(t, "testdata/pipeline.yaml")
+	if err := s.cast.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.stack.Engine("stream").Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := cast.New(s.env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	err = again.Start(ctx)
+	if err == nil || !strings.Contains(err.Error(), `connect to "stream"`) {
+		t.Errorf("start without its broker = %v, want the broker named", err)
+	}
+	if err := again.Close(); err != nil {
+		t.Errorf("close what did not start: %v", err)
 	}
 }
