@@ -9,7 +9,7 @@ import (
 )
 
 // Shape is the rate of arrivals over time as straight pieces, a pure function of elapsed time: the
-// n-th arrival is where the area under it reaches n. The last piece goes on for ever.
+// n-th arrival is where the area under it reaches n. There are none behind the last piece.
 type Shape struct {
 	pieces []piece
 }
@@ -17,19 +17,22 @@ type Shape struct {
 // piece is a span in which the rate goes from one value to another in a straight line.
 type piece struct {
 	from, to float64 // arrivals per second
-	seconds  float64 // +Inf for the last one
+	seconds  float64
 }
 
-func (p piece) area() float64 {
-	if math.IsInf(p.seconds, 1) {
-		return math.Inf(1)
+func (p piece) area() float64 { return (p.from + p.to) / 2 * p.seconds }
+
+// area is how many arrivals there are, as a mean where they are drawn.
+func (s Shape) area() (sum float64) {
+	for _, p := range s.pieces {
+		sum += p.area()
 	}
-	return (p.from + p.to) / 2 * p.seconds
+	return sum
 }
 
 // reach is the time within the piece at which its area is n.
 func (p piece) reach(n float64) float64 {
-	if p.from == p.to || math.IsInf(p.seconds, 1) {
+	if p.from == p.to {
 		return n / p.from
 	}
 	slope := (p.to - p.from) / p.seconds

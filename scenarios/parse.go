@@ -1,11 +1,14 @@
 package scenarios
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/d2"
@@ -78,7 +81,7 @@ func (p *parser) topology() error {
 	}
 	t, diags, err := topology.Load(p.s.TopologyFile, topology.Options{Set: p.opt.Set, Draw: d2.Draw(d2.Options{}, nil)})
 	if err != nil {
-		v.Errorf("no-file", "topology %q cannot be read: %v", name, err)
+		v.Errorf("no-file", "%s", unreadable(p.s.TopologyFile, err))
 		return nil
 	}
 	p.diags.Append(diags)
@@ -95,6 +98,29 @@ func (p *parser) topology() error {
 	return nil
 }
 
+// unreadable says why a topology's file gives nothing.
+func unreadable(file string, err error) string {
+	var path *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Sprintf("there is no file %q, the topology's path counts from the scenario's folder",
+			filepath.ToSlash(file))
+	case errors.As(err, &path):
+		return fmt.Sprintf("topology %q cannot be read: %v", filepath.ToSlash(file), path.Err)
+	}
+	return fmt.Sprintf("topology %q cannot be read: %v", filepath.ToSlash(file), err)
+}
+
+// oneLine is a name: a text of one line without control characters.
+func oneLine(v yamlpos.Value) string {
+	s := v.String()
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		v.Errorf("wrong-type", "%q is not a name, a name is one line of text", s)
+		return ""
+	}
+	return s
+}
+
 func (p *parser) read() {
 	known := p.s.Promise != nil && p.s.AsBuilt != nil
 	skip := func(yamlpos.Value) {}
@@ -108,7 +134,7 @@ func (p *parser) read() {
 	s.Steady, s.Recover, s.Drain = DefaultSteady, DefaultRecover, DefaultDrain
 	var assert, expect yamlpos.Value
 	p.root.Fields(map[string]func(yamlpos.Value){
-		"scenario":    func(v yamlpos.Value) { s.Name = v.String() },
+		"scenario":    func(v yamlpos.Value) { s.Name = oneLine(v) },
 		"description": func(v yamlpos.Value) { s.Description = v.String() },
 		"topology":    skip,
 		"change":      skip,
@@ -119,7 +145,7 @@ func (p *parser) read() {
 		"timeline":    withNames(p.timeline),
 		"recover":     func(v yamlpos.Value) { s.Recover = p.phase(v) },
 		"drain":       func(v yamlpos.Value) { s.Drain = p.phase(v) },
-		"deadline":    func(v yamlpos.Value) { s.Deadline = v.Duration() },
+		"deadline":    func(v yamlpos.Value) { s.Deadline = p.some(v) },
 		"assert":      func(v yamlpos.Value) { assert = v },
 		"expect":      func(v yamlpos.Value) { expect = v },
 	})
@@ -134,24 +160,13 @@ func (p *parser) read() {
 	}
 	if !p.root.Get("load").Present() {
 		p.root.Errorf("missing-key", "a scenario needs load: add \"load: {FLOW: 100/s}\", flows: %s",
-			strings.Join(p.flowNames(), ", "))
+			strings.Join(p.sourceNames(), ", "))
 	}
 	p.assertions(assert, expect)
 	p.consistent()
 	if s.Deadline == 0 {
 		s.Deadline = s.Steady + p.timelineEnd() + s.Recover + s.Drain + deadlineMargin
 	}
-}
-
-// longestPhase bounds every phase and time in a scenario.
-const longestPhase = 24 * time.Hour
-
-func (p *parser) phase(v yamlpos.Value) time.Duration {
-	d := v.Duration()
-	if d > longestPhase {
-		v.Errorf("out-of-range", "%s is longer than a phase may be, at most %s", d, longestPhase)
-	}
-	return d
 }
 
 func (p *parser) timelineEnd() (end time.Duration) {
@@ -165,6 +180,17 @@ func (p *parser) flowNames() []string {
 	var names []string
 	for _, f := range p.s.Promise.Flows {
 		names = append(names, f.Name)
+	}
+	return names
+}
+
+// sourceNames are the flows that have a load of their own.
+func (p *parser) sourceNames() []string {
+	var names []string
+	for _, f := range p.s.Promise.Flows {
+		if f.DerivedFrom == "" {
+			names = append(names, f.Name)
+		}
 	}
 	return names
 }

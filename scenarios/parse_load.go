@@ -2,7 +2,9 @@ package scenarios
 
 import (
 	"strings"
+	"time"
 
+	"github.com/faultline-sim/faultline/topology/diag"
 	"github.com/faultline-sim/faultline/topology/yamlpos"
 )
 
@@ -10,20 +12,21 @@ import (
 const maxRate = 1_000_000
 
 func (p *parser) load(v yamlpos.Value) {
-	flows := map[string]func(yamlpos.Value){}
-	for _, f := range p.s.Promise.Flows {
-		if f.DerivedFrom != "" {
-			flows[f.Name] = func(v yamlpos.Value) {
-				v.Errorf("derived-flow", "messages of %q are born of %q and have no load of their own",
-					f.Name, f.DerivedFrom)
-			}
-			continue
-		}
-		flows[f.Name] = func(v yamlpos.Value) { p.s.Load = append(p.s.Load, p.oneLoad(f.Name, v)) }
+	entries := v.Entries()
+	if len(entries) == 0 && (v.Null() || v.IsMap()) {
+		v.Errorf("empty", "load names no flow, flows: %s", strings.Join(p.sourceNames(), ", "))
 	}
-	v.Fields(flows)
-	if v.Present() && len(v.Entries()) == 0 {
-		v.Errorf("empty", "load names no flow, flows: %s", strings.Join(p.flowNames(), ", "))
+	for _, e := range entries {
+		switch f := p.s.Promise.Flow(e.Key.Text()); {
+		case f == nil:
+			e.Key.Errorf("unknown-flow", "flow %q is not in the topology, %s",
+				e.Key.Text(), diag.Expected(e.Key.Text(), p.sourceNames()))
+		case f.DerivedFrom != "":
+			e.Key.Errorf("derived-flow", "messages of %q are born of those of %q, leave it out here",
+				f.Name, f.DerivedFrom)
+		default:
+			p.s.Load = append(p.s.Load, p.oneLoad(f.Name, e.Value))
+		}
 	}
 }
 
@@ -36,7 +39,7 @@ func (p *parser) oneLoad(flow string, v yamlpos.Value) FlowLoad {
 	v.Fields(map[string]func(yamlpos.Value){
 		"rate":    func(v yamlpos.Value) { l.Rate = p.rate(v) },
 		"ramp":    func(v yamlpos.Value) { l.Rate, l.To = p.ramp(v) },
-		"over":    func(v yamlpos.Value) { l.Over = v.Duration() },
+		"over":    func(v yamlpos.Value) { l.Over = p.some(v) },
 		"poisson": func(v yamlpos.Value) { l.Poisson = v.Bool() },
 		"burst":   func(v yamlpos.Value) { l.Bursts = p.bursts(v) },
 	})
@@ -70,16 +73,26 @@ func (p *parser) ramp(v yamlpos.Value) (from, to float64) {
 	}
 	from, okFrom := yamlpos.ParseRate(first)
 	to, okTo := yamlpos.ParseRate(second)
-	if !okFrom || !okTo {
+	switch {
+	case !okFrom || !okTo:
 		v.Errorf("wrong-unit", "%q is not a ramp, write it as 5/s..50/s", v.Text())
+	case max(from, to) > maxRate:
+		v.Errorf("out-of-range", "%q is more than one process offers, at most %d/s", v.Text(), maxRate)
 	}
 	return from, to
 }
+
+// leastEvery bounds how often a burst comes again.
+const leastEvery = 100 * time.Millisecond
 
 // bursts reads one burst or a list of them.
 func (p *parser) bursts(v yamlpos.Value) []Burst {
 	if v.IsMap() {
 		return []Burst{p.burst(v)}
+	}
+	if n := len(v.Items()); n > maxActs {
+		v.Errorf("too-large", "a load has at most %d bursts, this one has %d", maxActs, n)
+		return nil
 	}
 	var all []Burst
 	for _, item := range v.Items() {
@@ -93,18 +106,24 @@ func (p *parser) burst(v yamlpos.Value) Burst {
 	v.Fields(map[string]func(yamlpos.Value){
 		"rate":  func(v yamlpos.Value) { b.Rate = p.rate(v) },
 		"times": func(v yamlpos.Value) { b.Times = v.Float(0.001, 10_000) },
-		"at":    func(v yamlpos.Value) { b.From = v.Duration() },
-		"for":   func(v yamlpos.Value) { b.For = v.Duration() },
-		"every": func(v yamlpos.Value) { b.Every = v.Duration() },
+		"at":    func(v yamlpos.Value) { b.From = p.phase(v) },
+		"for":   func(v yamlpos.Value) { b.For = p.some(v) },
+		"every": func(v yamlpos.Value) { b.Every = p.some(v) },
 	})
-	if v.Get("rate").Present() == v.Get("times").Present() {
-		v.Errorf("missing-key", "a burst has either rate (500/s) or times (10)")
+	switch rate, times := v.Get("rate"), v.Get("times"); {
+	case rate.Present() && times.Present():
+		times.Errorf("conflict", "a burst has either rate or times, not both")
+	case !rate.Present() && !times.Present():
+		v.Errorf("missing-key", "a burst needs rate (500/s) or times (10)")
 	}
-	if b.For == 0 {
+	every := v.Get("every")
+	switch {
+	case !v.Get("for").Present():
 		v.Errorf("missing-key", "a burst needs for: how long it lasts, such as 3s")
-	}
-	if b.Every > 0 && b.Every < b.For {
-		v.Errorf("out-of-range", "a burst of %s cannot come again every %s", b.For, b.Every)
+	case b.Every > 0 && b.Every < b.For:
+		every.Errorf("out-of-range", "a burst of %s cannot come again every %s", b.For, b.Every)
+	case b.Every > 0 && b.Every < leastEvery:
+		every.Errorf("out-of-range", "%s is too often, at least %s", b.Every, leastEvery)
 	}
 	return b
 }

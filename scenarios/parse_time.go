@@ -4,6 +4,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/faultline-sim/faultline/topology/diag"
@@ -33,12 +34,15 @@ func (p *parser) moment(v yamlpos.Value) moment {
 		return m
 	}
 	d, err := time.ParseDuration(parts[4])
-	if err != nil {
-		v.Errorf("wrong-unit", "%q is not a duration, write it as outage.end + 1s", parts[4])
-	}
-	m.offset = d
-	if parts[3] == "-" {
+	switch {
+	case err != nil || d < 0:
+		v.Errorf("wrong-unit", "%q is not a duration, write the time as outage.end + 1s", parts[4])
+	case d > longestPhase:
+		v.Errorf("out-of-range", "%s is longer than anything may take here, at most %s", d, longestPhase)
+	case parts[3] == "-":
 		m.offset = -d
+	default:
+		m.offset = d
 	}
 	return m
 }
@@ -67,12 +71,13 @@ func (p *parser) settleOne(a *rawAct, byName map[string]*rawAct, path []string) 
 	other, ok := byName[m.of]
 	switch {
 	case !ok:
-		m.value.Errorf("unknown-name", "no act of the timeline is called %q, %s", m.of,
+		m.value.Errorf("unknown-act", "no act of the timeline is called %q, %s", m.of,
 			diag.Expected(m.of, slices.Collect(maps.Keys(byName))))
 		a.settled = true
 		return
 	case slices.Contains(path, a.act.Name):
-		m.value.Errorf("cycle", "the time of %q leans on itself", a.act.Name)
+		m.value.Errorf("cycle", "the time of %q leans on itself: %s", a.act.Name,
+			strings.Join(append(path[slices.Index(path, a.act.Name):], a.act.Name), " -> "))
 		a.settled = true
 		return
 	}
@@ -81,8 +86,12 @@ func (p *parser) settleOne(a *rawAct, byName map[string]*rawAct, path []string) 
 	if m.atEnd {
 		a.act.At += other.act.End() - other.act.At
 	}
-	if a.act.At < 0 {
+	switch {
+	case a.act.At < 0:
 		m.value.Errorf("out-of-range", "%q begins %s before the timeline does", a.act.Name, -a.act.At)
 		a.act.At = 0
+	case a.act.At > longestPhase:
+		m.value.Errorf("out-of-range", "%q begins at %s, a timeline has at most %s", a.act.Name, a.act.At, longestPhase)
+		a.act.At = longestPhase
 	}
 }

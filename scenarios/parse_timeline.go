@@ -1,11 +1,10 @@
 package scenarios
 
 import (
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/diag"
@@ -21,6 +20,14 @@ type rawAct struct {
 	settled bool
 }
 
+// nameValue is where the act gets its name.
+func (a rawAct) nameValue() yamlpos.Value {
+	if name := a.value.Get("name"); name.Present() {
+		return name
+	}
+	return a.value
+}
+
 // maxActs bounds a timeline.
 const maxActs = 200
 
@@ -30,17 +37,17 @@ func (p *parser) timeline(v yamlpos.Value) {
 		v.Errorf("too-large", "a timeline has at most %d acts, this one has %d", maxActs, len(items))
 		return
 	}
-	names := map[string]bool{}
+	lines := map[string]int{}
 	for i, item := range items {
 		a, ok := p.act(item, i)
 		if !ok {
 			continue
 		}
-		if names[a.act.Name] {
-			item.Errorf("duplicate-name", "two acts are called %q", a.act.Name)
+		if line, taken := lines[a.act.Name]; taken {
+			a.nameValue().Errorf("duplicate-name", "an act is called %q already, at line %d", a.act.Name, line)
 			continue
 		}
-		names[a.act.Name] = true
+		lines[a.act.Name] = item.Position().Line
 		p.acts = append(p.acts, a)
 	}
 	p.settle()
@@ -56,14 +63,8 @@ func (p *parser) act(v yamlpos.Value, i int) (rawAct, bool) {
 		v.Errorf("wrong-type", "an act of the timeline is a mapping with at and one of fault, scale, redrive")
 		return a, false
 	}
-	var kinds []string
-	for _, k := range []string{"fault", "scale", "redrive"} {
-		if v.Get(k).Present() {
-			kinds = append(kinds, k)
-		}
-	}
-	if len(kinds) != 1 {
-		v.Errorf("missing-key", "an act has exactly one of fault, scale, redrive, this one has %d", len(kinds))
+	word, ok := p.actWord(v)
+	if !ok {
 		return a, false
 	}
 	if at := v.Get("at"); at.Present() {
@@ -71,7 +72,7 @@ func (p *parser) act(v yamlpos.Value, i int) (rawAct, bool) {
 	} else {
 		v.Errorf("missing-key", "an act needs at: a time from the end of steady, such as 5s or outage.end + 1s")
 	}
-	switch kinds[0] {
+	switch word {
 	case "fault":
 		p.fault(v, &a.act)
 	case "scale":
@@ -80,12 +81,44 @@ func (p *parser) act(v yamlpos.Value, i int) (rawAct, bool) {
 		p.redrive(v, &a.act)
 	}
 	if name := v.Get("name"); name.Present() {
-		a.act.Name = name.String()
+		a.act.Name = oneLine(name)
 	}
 	if a.act.Name == "" {
 		a.act.Name = fmt.Sprintf("%s-%d", a.act.word(), i+1)
 	}
 	return a, true
+}
+
+var actWords = []string{"fault", "scale", "redrive"}
+
+// actWord is the one word that says what an act does.
+func (p *parser) actWord(v yamlpos.Value) (string, bool) {
+	var given []string
+	for _, k := range actWords {
+		if v.Get(k).Present() {
+			given = append(given, k)
+		}
+	}
+	switch len(given) {
+	case 1:
+		return given[0], true
+	case 0:
+		v.Errorf("missing-key", "an act has one of fault, scale, redrive, this one has none%s", misspelt(v))
+	default:
+		v.Errorf("conflict", "an act has only one of fault, scale, redrive, this one has %s; make an act of each",
+			strings.Join(given, " and "))
+	}
+	return "", false
+}
+
+// misspelt is a hint at the key that was meant to say what an act does.
+func misspelt(act yamlpos.Value) string {
+	for _, e := range act.Entries() {
+		if near := diag.Nearest(e.Key.Text(), actWords); near != "" {
+			return fmt.Sprintf("; did you mean %q by %q", near, e.Key.Text())
+		}
+	}
+	return ""
 }
 
 // word is what an act without a name of its own is called after.
@@ -102,22 +135,30 @@ func (a Act) word() string {
 func (p *parser) scale(v yamlpos.Value, a *Act) {
 	v.Fields(map[string]func(yamlpos.Value){
 		"name": ignore, "at": ignore,
-		"scale": func(v yamlpos.Value) {
-			for _, e := range v.Entries() {
-				node, ok := p.node(e.Key)
-				n := e.Value.Int(0, 100)
-				if !ok {
-					continue
-				}
-				if targetOf(node) != OnSim {
-					e.Key.Errorf("wrong-target", "%q is a %s, only clouds and services have replicas",
-						e.Key.Text(), node.Kind)
-					continue
-				}
-				a.Scale = append(a.Scale, Scale{Node: node.Name, Replicas: n})
-			}
-		},
+		"scale": func(v yamlpos.Value) { a.Scale = p.scales(v) },
 	})
+}
+
+func (p *parser) scales(v yamlpos.Value) (all []Scale) {
+	entries := v.Entries()
+	if len(entries) == 0 && (v.Null() || v.IsMap()) {
+		v.Errorf("empty", "scale names no node, write it as {worker: 4}")
+	}
+	for _, e := range entries {
+		node, ok := p.node(e.Key)
+		n := e.Value.Int(0, 100)
+		switch {
+		case !ok:
+		case targetOf(node) != OnSim:
+			e.Key.Errorf("wrong-target", "%q is a %s, only clouds and services have replicas",
+				e.Key.Text(), node.Kind)
+		case slices.ContainsFunc(all, func(s Scale) bool { return s.Node == node.Name }):
+			e.Key.Errorf("duplicate-key", "%q is scaled twice by one act", node.Name)
+		default:
+			all = append(all, Scale{Node: node.Name, Replicas: n})
+		}
+	}
+	return all
 }
 
 func (p *parser) redrive(v yamlpos.Value, a *Act) {
@@ -136,7 +177,7 @@ func (p *parser) deadLetterChannel(v yamlpos.Value) string {
 			return ref
 		}
 	}
-	v.Errorf("unknown-name", "%q is not a dead-letter channel, %s", v.Text(), diag.Expected(v.Text(), known))
+	v.Errorf("unknown-channel", "%q is not a dead-letter channel, %s", v.Text(), diag.Expected(v.Text(), known))
 	return ""
 }
 
@@ -146,10 +187,20 @@ func ignore(yamlpos.Value) {}
 func (p *parser) node(v yamlpos.Value) (*topology.Node, bool) {
 	full, err := p.s.AsBuilt.Resolve(v.Text())
 	if err != nil {
-		v.Errorf("unknown-name", "%s", err)
+		notMeant(v, err)
 		return nil, false
 	}
 	return p.s.AsBuilt.Node(full), true
+}
+
+// notMeant reports a name or pattern that means no node.
+func notMeant(v yamlpos.Value, err error) {
+	var name *topology.NameError
+	if errors.As(err, &name) {
+		v.Errorf("unknown-node", "%s", err)
+		return
+	}
+	v.Errorf("out-of-range", "%s", err)
 }
 
 func (p *parser) fault(v yamlpos.Value, a *Act) {
@@ -162,7 +213,7 @@ func (p *parser) fault(v yamlpos.Value, a *Act) {
 	a.Fault = f
 	fields := map[string]func(yamlpos.Value){
 		"name": ignore, "at": ignore, "fault": ignore,
-		"for": func(v yamlpos.Value) { f.For = p.phase(v) },
+		"for": func(v yamlpos.Value) { f.For = p.some(v) },
 	}
 	if kind.On(OnWire) {
 		fields["wire"] = func(v yamlpos.Value) { p.wires(v, f) }
@@ -177,10 +228,11 @@ func (p *parser) fault(v yamlpos.Value, a *Act) {
 	v.Fields(fields)
 	for _, need := range kind.Needs {
 		if !v.Get(need).Present() {
-			v.Errorf("missing-key", "fault %q needs %s: %s", word, need, kind.Doc)
+			v.Errorf("missing-key", "fault %q needs %s: %s", word, need, faultWords[need])
 		}
 	}
 	p.faultTarget(v, kind)
+	p.replicaExists(v.Get("replica"), f)
 	if !kind.Instant && !v.Get("for").Present() {
 		v.Errorf("missing-key", "fault %q needs for: how long until it heals, such as 10s", word)
 	}
@@ -210,13 +262,13 @@ func (p *parser) faultFields(f *Fault) map[string]func(yamlpos.Value) {
 			f.Direction = wire.Direction(v.OneOf(string(wire.Requests), string(wire.Replies), string(wire.Both)))
 		},
 		"replica": func(v yamlpos.Value) { f.Replica = v.Int(0, 10_000) },
-		"latency": func(v yamlpos.Value) { f.Latency = p.phase(v) },
+		"latency": func(v yamlpos.Value) { f.Latency = p.some(v) },
 		"bytes":   func(v yamlpos.Value) { f.Bytes = byteCount(v) },
-		"share":   func(v yamlpos.Value) { f.Share = v.Share() },
+		"share":   func(v yamlpos.Value) { f.Share = share(v) },
 		"status":  func(v yamlpos.Value) { f.Status = v.Int(400, 599) },
 		"flow":    func(v yamlpos.Value) { f.Flow = p.flow(v) },
 		"login":   func(v yamlpos.Value) { f.Login = v.Bool() },
-		"factor":  func(v yamlpos.Value) { f.Factor = v.Float(0, 10_000) },
+		"factor":  func(v yamlpos.Value) { f.Factor = v.Float(0.001, 10_000) },
 		"rate": func(v yamlpos.Value) {
 			if f.Kind == "bandwidth" {
 				f.Rate = bytesPerSecond(v)
@@ -238,7 +290,7 @@ func (p *parser) wires(v yamlpos.Value, f *Fault) {
 	tos, errTo := p.s.AsBuilt.Select(to)
 	for _, err := range []error{errFrom, errTo} {
 		if err != nil {
-			v.Errorf("unknown-name", "%s", err)
+			notMeant(v, err)
 		}
 	}
 	if errFrom != nil || errTo != nil {
@@ -250,12 +302,33 @@ func (p *parser) wires(v yamlpos.Value, f *Fault) {
 			w := topology.Wire{From: a.Node.Name, To: b.Node.Name}
 			if slices.Contains(all, w) {
 				f.Wires = append(f.Wires, w)
+			}
+			if a.Replica >= 0 {
 				f.Replica = a.Replica
+			}
+			if b.Replica >= 0 {
+				v.Errorf("wrong-target", "a wire has replicas of the node that dials, %q names one of %s",
+					v.Text(), b.Node.Name)
+				return
 			}
 		}
 	}
 	if len(f.Wires) == 0 {
 		p.noWire(v, all)
+	}
+}
+
+// replicaExists checks the replica that a field of its own names.
+func (p *parser) replicaExists(v yamlpos.Value, f *Fault) {
+	nodes := slices.Clone(f.Nodes)
+	for _, w := range f.Wires {
+		nodes = append(nodes, w.From)
+	}
+	for _, name := range nodes {
+		if members := p.s.AsBuilt.Node(name).Members(); v.Present() && f.Replica >= members {
+			v.Errorf("out-of-range", "replica %d is not there, %s has %d, counted from 0", f.Replica, name, members)
+			return
+		}
 	}
 }
 
@@ -265,13 +338,20 @@ func (p *parser) noWire(v yamlpos.Value, all []topology.Wire) {
 	for _, w := range all {
 		names = append(names, p.s.AsBuilt.Short(w.From)+" -> "+p.s.AsBuilt.Short(w.To))
 	}
+	from, to, _ := strings.Cut(v.Text(), "->")
+	turned := strings.TrimSpace(to) + " -> " + strings.TrimSpace(from)
+	if slices.Contains(names, turned) {
+		v.Errorf("unknown-wire", "there is no wire %q, a wire is written in the direction of the dial; did you mean %q",
+			v.Text(), turned)
+		return
+	}
 	v.Errorf("unknown-wire", "there is no wire %q, %s", v.Text(), diag.Expected(v.Text(), names))
 }
 
 func (p *parser) faultNodes(v yamlpos.Value, kind Kind, f *Fault) {
 	found, err := p.s.AsBuilt.Select(v.Text())
 	if err != nil {
-		v.Errorf("unknown-name", "%s", err)
+		notMeant(v, err)
 		return
 	}
 	for _, s := range found {
@@ -298,68 +378,4 @@ func targetWords(k Kind) string {
 		words = append(words, targetPlural[t])
 	}
 	return strings.Join(words, ", ")
-}
-
-// overlaps refuses two faults of one kind on one target at the same time: what each of them did
-// could not be told apart.
-func (p *parser) overlaps() {
-	last := map[string]rawAct{}
-	sorted := slices.Clone(p.acts)
-	slices.SortStableFunc(sorted, func(a, b rawAct) int { return int(a.act.At - b.act.At) })
-	for _, a := range sorted {
-		if a.act.Fault == nil {
-			continue
-		}
-		for _, target := range append(a.act.Fault.Targets(), a.act.Fault.Flow) {
-			if target == "" {
-				continue
-			}
-			key := a.act.Fault.Kind + " " + target
-			if before, ok := last[key]; ok && before.act.End() > a.act.At {
-				a.value.Errorf("overlap", "%q begins at %s, while %q does the same to %s until %s",
-					a.act.Name, a.act.At, before.act.Name, target, before.act.End())
-			}
-			last[key] = a
-		}
-	}
-}
-
-var byteUnits = map[string]int64{"B": 1, "KB": 1000, "MB": 1_000_000, "KiB": 1 << 10, "MiB": 1 << 20}
-
-// byteCount reads "512B", "64KB" or "1MiB".
-func byteCount(v yamlpos.Value) int64 {
-	text := strings.TrimSpace(v.Text())
-	number := strings.TrimRight(text, "BKMib")
-	unit, ok := byteUnits[text[len(number):]]
-	var n float64
-	if _, err := fmt.Sscanf(number+"\n", "%g\n", &n); err != nil || !ok || n <= 0 {
-		v.Errorf("wrong-unit", "%q is not a number of bytes, write it with %s", text,
-			strings.Join(slices.Sorted(maps.Keys(byteUnits)), ", "))
-		return 0
-	}
-	return int64(n * float64(unit))
-}
-
-// bytesPerSecond reads "64KB/s".
-func bytesPerSecond(v yamlpos.Value) float64 {
-	amount, ok := strings.CutSuffix(strings.TrimSpace(v.Text()), "/s")
-	number := strings.TrimRight(amount, "BKMib")
-	unit, known := byteUnits[amount[len(number):]]
-	var n float64
-	if _, err := fmt.Sscanf(number+"\n", "%g\n", &n); err != nil || !ok || !known || n <= 0 {
-		v.Errorf("wrong-unit", "%q is not a bandwidth, write it as 64KB/s or 1MB/s", v.Text())
-		return 0
-	}
-	return n * float64(unit)
-}
-
-// consistent checks what only the whole scenario can show.
-func (p *parser) consistent() {
-	if p.s.Deadline > 0 {
-		least := p.s.Steady + p.timelineEnd() + p.s.Recover
-		if p.s.Deadline < least+time.Second {
-			p.root.Get("deadline").Errorf("out-of-range",
-				"deadline %s is before the load ends at %s", p.s.Deadline, least)
-		}
-	}
 }

@@ -83,14 +83,20 @@ func NewPlan(s *Scenario) *Plan {
 	return p
 }
 
-func (p *Plan) flow(l FlowLoad, end time.Duration) FlowPlan {
-	for _, a := range p.Timeline {
+// planned is a flow's load with the bursts of the timeline in it.
+func (s *Scenario) planned(l FlowLoad) FlowLoad {
+	for _, a := range s.Timeline {
 		if a.Fault != nil && a.Fault.Kind == "burst" && a.Fault.Flow == l.Flow {
 			l.Bursts = append(slices.Clone(l.Bursts),
 				Burst{Times: a.Fault.Factor, From: a.At, For: a.Fault.For})
 		}
 	}
-	f := FlowPlan{Flow: l.Flow, shape: l.Shape(p.Steady, end), seed: p.Seed, poisson: l.Poisson}
+	return l
+}
+
+func (p *Plan) flow(l FlowLoad, end time.Duration) FlowPlan {
+	shape := p.planned(l).Shape(p.Steady, end)
+	f := FlowPlan{Flow: l.Flow, shape: shape, seed: p.Seed, poisson: l.Poisson}
 	for range f.Arrivals() {
 		f.Messages++
 	}

@@ -28,13 +28,12 @@ type Scenario struct {
 
 // Defaults of a scenario's phases where its file is silent.
 const (
-	DefaultSteady   = 5 * time.Second
-	DefaultRecover  = 10 * time.Second
-	DefaultDrain    = 15 * time.Second
-	DefaultSeed     = 1
-	deadlineMargin  = 60 * time.Second // setup, audit and a slow machine
-	recoveryWindow  = time.Second      // the recovery checker's bucket
-	defaultFaultFor = 2 * time.Second  // how long an act without an end is watched for its bite
+	DefaultSteady  = 5 * time.Second
+	DefaultRecover = 10 * time.Second
+	DefaultDrain   = 15 * time.Second
+	DefaultSeed    = 1
+	deadlineMargin = 60 * time.Second // setup, audit and a slow machine
+	recoveryWindow = time.Second      // the recovery checker's bucket
 )
 
 // Act is one entry of the timeline: a fault, a change of scale or a redrive. Exactly one of Fault,
