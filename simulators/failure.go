@@ -93,7 +93,8 @@ func Explain(err error) *Failure {
 
 func broken(err error) bool {
 	return slices.ContainsFunc([]error{
-		syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, io.ErrClosedPipe,
+		syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe,
+		net.ErrClosed,
 	}, func(target error) bool { return errors.Is(err, target) })
 }
 

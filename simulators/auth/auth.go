@@ -29,7 +29,7 @@ type Authority struct {
 // New is the authority of a run with this key (HMAC-SHA256, at least 16 bytes).
 func New(key []byte) (*Authority, error) {
 	if len(key) < 16 {
-		return nil, fmt.Errorf("make authority: a key of %d bytes is too short, 16 are needed", len(key))
+		return nil, fmt.Errorf("make authority: a key of %d bytes, at least 16 are needed", len(key))
 	}
 	return &Authority{key: key, parser: jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),

@@ -25,7 +25,7 @@ func (protocols) Broker(protocol string, c conn.Config) (conn.Broker, error) {
 	case "kafka":
 		return kafka.New(c), nil
 	}
-	return nil, fmt.Errorf("make client: protocol %q has no brokers, accepted: kafka, mqtt", protocol)
+	return nil, fmt.Errorf("make client: %q is no broker's protocol, accepted: kafka, mqtt", protocol)
 }
 
 // Store makes the client of a store.
@@ -38,5 +38,6 @@ func (protocols) Store(protocol string, c conn.Config) (conn.Store, error) {
 	case "redis":
 		return redis.New(c)
 	}
-	return nil, fmt.Errorf("make client: protocol %q has no stores, accepted: postgres, redis, s3", protocol)
+	return nil, fmt.Errorf(
+		"make client: %q is no store's protocol, accepted: postgres, redis, s3", protocol)
 }

@@ -102,7 +102,8 @@ func (m *member) connect(ctx context.Context, broker string) error {
 	w := topology.Wire{From: m.fleet.node.Name, To: broker}
 	c := conn.Config{
 		Dialer: &paced{
-			Dialer: m.lines.Over(m.fleet.env.Fabric.Dialer(w, 0)), member: m, dialled: m.token.shown,
+			Dialer: m.lines.Over(m.fleet.env.Fabric.Dialer(w, 0)), member: m,
+			dialled: m.token.shown,
 		},
 		Client:  m.client,
 		Session: m.fleet.node.Session,

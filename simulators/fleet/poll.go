@@ -22,7 +22,8 @@ const pollWithin = mailbox.Hold + 5*time.Second
 // polls says that members fetch messages from mailboxes.
 func (f *Fleet) polls() bool {
 	for _, h := range f.program.Handlers {
-		if n := f.env.Topology.Node(topology.ChannelNode(h.Source)); n != nil && n.Kind != topology.Broker {
+		n := f.env.Topology.Node(topology.ChannelNode(h.Source))
+		if n != nil && n.Kind != topology.Broker {
 			return true
 		}
 	}
@@ -114,7 +115,9 @@ func (p *poller) take(ctx context.Context, answer mailbox.Answer) {
 			return nil
 		}
 		leave := func(context.Context) error { return nil }
-		d := conn.Delivery{Channel: topology.ChannelName(p.handler.Source), Offset: number, Ack: settle, Nack: leave}
+		d := conn.Delivery{
+			Channel: topology.ChannelName(p.handler.Source), Offset: number, Ack: settle, Nack: leave,
+		}
 		m, err := message.FromStructured(doc)
 		if err != nil {
 			p.member.actor.Refuse(ctx, p.handler, d)

@@ -41,7 +41,8 @@ func (l *letter) retry() policy.Retry {
 	switch declared := l.send.Policy.Retry; {
 	case declared != nil:
 		return policy.Retry{
-			Attempts: max(1, declared.Attempts), Backoff: declared.Backoff, Permanent: declared.Permanent,
+			Attempts: max(1, declared.Attempts), Backoff: declared.Backoff,
+			Permanent: declared.Permanent,
 		}
 	case l.send.broker == "", l.send.flow.Guarantee == topology.AtMostOnce:
 		return policy.Retry{Attempts: 1}

@@ -20,7 +20,8 @@ type lanes struct {
 
 // newLanes makes lanes that hold up to depth items each.
 func newLanes(h *program.Handler, depth int) *lanes {
-	l := &lanes{workers: 1, seed: maphash.MakeSeed(), queues: make([]chan *program.Item, h.Concurrency)}
+	l := &lanes{workers: 1, seed: maphash.MakeSeed()}
+	l.queues = make([]chan *program.Item, h.Concurrency)
 	if h.Order == "none" {
 		l.queues, l.workers = l.queues[:1], h.Concurrency
 	}
@@ -65,7 +66,7 @@ func (r *replica) startLanes(h *program.Handler, l *lanes) {
 func (r *replica) workOff(h *program.Handler, queue <-chan *program.Item) {
 	for {
 		items := r.next(h, queue)
-		if items == nil || r.actor.Gate.Pass(r.ctx) != nil {
+		if items == nil || r.actor.Gate.Pass(r.intake) != nil {
 			return
 		}
 		r.actor.Handle(r.ctx, h, items)
@@ -91,7 +92,9 @@ func (r *replica) next(h *program.Handler, queue <-chan *program.Item) []*progra
 }
 
 // fill gathers a batch until it is full or its time is over, counted from the first item.
-func (r *replica) fill(h *program.Handler, queue <-chan *program.Item, first *program.Item) []*program.Item {
+func (r *replica) fill(
+	h *program.Handler, queue <-chan *program.Item, first *program.Item,
+) []*program.Item {
 	items := append(make([]*program.Item, 0, max(1, h.Batch.Size)), first)
 	over := time.NewTimer(max(h.Batch.Every, time.Millisecond))
 	defer over.Stop()

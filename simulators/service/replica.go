@@ -188,7 +188,7 @@ func (r *replica) prepare(h *program.Handler) {
 		l := newLanes(h, laneDepth(h))
 		r.lanes[h] = l
 		r.startLanes(h, l)
-	case h.Concurrency > 1:
+	case h.Concurrency > 1: // 1 is the default, and requests come as many at once as callers send
 		r.bounds[h] = semaphore.NewWeighted(int64(h.Concurrency))
 	}
 }

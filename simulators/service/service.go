@@ -179,7 +179,8 @@ func (s *Service) slot(replica int) (*slot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if replica < 0 || replica >= len(s.slots) {
-		return nil, fmt.Errorf("%q has no replica %d, there are %d", s.node.Name, replica, len(s.slots))
+		n := len(s.slots)
+		return nil, fmt.Errorf("%q has no replica %d, there are %d", s.node.Name, replica, n)
 	}
 	return s.slots[replica], nil
 }

@@ -124,7 +124,9 @@ func (c *Client) Connect(ctx context.Context) error { return ctx.Err() }
 func (c *Client) Declare(context.Context, []*topology.Channel) error { return nil }
 
 // Publish asks Answer, keeps the message and hands it on.
-func (c *Client) Publish(ctx context.Context, channel string, m *message.Message) (conn.Receipt, error) {
+func (c *Client) Publish(
+	ctx context.Context, channel string, m *message.Message,
+) (conn.Receipt, error) {
 	if c.bus.Answer != nil {
 		if err := c.bus.Answer(ctx, channel, m); err != nil {
 			return conn.Receipt{}, err

@@ -152,5 +152,6 @@ func Pattern(channel string) string { return "GET /" + Name(channel) + "/:member
 
 // Path is one poll of a member that has taken all messages up to acked.
 func Path(channel, member string, acked int64) string {
-	return "/" + Name(channel) + "/" + url.PathEscape(member) + "?ack=" + strconv.FormatInt(acked, 10)
+	return "/" + Name(channel) + "/" + url.PathEscape(member) +
+		"?ack=" + strconv.FormatInt(acked, 10)
 }

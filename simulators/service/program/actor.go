@@ -37,7 +37,7 @@ type Config struct {
 	Authority    *auth.Authority
 	Boxes        map[string]*mailbox.Boxes // mailboxes that the node keeps, by channel
 	Misbehaviors *Misbehaviors             // nil is none
-	Applied      *simulators.Tally         // counts messages that end here, once their steps are done
+	Applied      *simulators.Tally         // counts messages that end here
 	Rand         *rand.Rand                // the actor's own
 	Crash        func()                    // what a behaviour that crashes calls; must not wait
 	Gate         *Gate                     // holds all handlers while it is closed; nil is never

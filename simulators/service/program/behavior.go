@@ -40,11 +40,11 @@ func (s *Misbehaviors) Inject(
 	switch b.Kind {
 	case simulators.Errors:
 		if b.Status != 0 && (b.Status < 400 || b.Status > 599) {
-			return nil, fmt.Errorf("inject %q: status %d is not an error, 400 to 599 are", b.Name, b.Status)
+			return nil, fmt.Errorf("inject %q: status %d is no error, 400 to 599 are", b.Name, b.Status)
 		}
 	case simulators.Quota:
 		if b.Rate <= 0 {
-			return nil, fmt.Errorf("inject %q: a quota of %v requests a second allows nothing", b.Name, b.Rate)
+			return nil, fmt.Errorf("inject %q: a quota of %v a second allows nothing", b.Name, b.Rate)
 		}
 		m.limiter = NewLimiter(quota(b.Rate))
 	case simulators.Slow, simulators.Poison, simulators.CrashOn, simulators.Outage,
@@ -142,7 +142,8 @@ func (a *Actor) suffer(ctx context.Context, b *misbehavior, it *Item) error {
 			return simulators.Refusal(simulators.ReasonPoison, nil)
 		}
 	case simulators.CrashOn:
-		if it.InFlow() && b.means(it.Message) && b.crashed.Add(it.Message.Flow, it.Message.Number) == 1 {
+		m := it.Message
+		if it.InFlow() && b.means(m) && b.crashed.Add(m.Flow, m.Number) == 1 {
 			b.touched.Add(1)
 			a.Crash()
 			return context.Canceled

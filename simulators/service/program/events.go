@@ -19,7 +19,8 @@ func (a *Actor) event(kind history.Kind, h *Handler, it *Item) history.Event {
 // delivered is an event about the delivery itself: where it stood.
 func (a *Actor) delivered(kind history.Kind, h *Handler, it *Item) history.Event {
 	e := a.event(kind, h, it)
-	e.Channel, e.Partition, e.Offset, e.Wire = h.Source, it.Delivery.Partition, it.Delivery.Offset, h.wire
+	e.Channel, e.Wire = h.Source, h.wire
+	e.Partition, e.Offset = it.Delivery.Partition, it.Delivery.Offset
 	return e
 }
 

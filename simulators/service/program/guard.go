@@ -57,7 +57,9 @@ var breakerStates = map[circuitbreaker.State]string{
 	circuitbreaker.HalfOpenState: "half_open",
 }
 
-func newBreaker(b *policy.Breaker, changed func(to circuitbreaker.State)) circuitbreaker.CircuitBreaker[any] {
+func newBreaker(
+	b *policy.Breaker, changed func(to circuitbreaker.State),
+) circuitbreaker.CircuitBreaker[any] {
 	builder := circuitbreaker.NewBuilder[any]().WithDelay(b.Open).WithSuccessThreshold(1)
 	failures := uint(max(1, b.Failures))
 	if b.Within > 0 {
@@ -65,7 +67,9 @@ func newBreaker(b *policy.Breaker, changed func(to circuitbreaker.State)) circui
 	} else {
 		builder = builder.WithFailureThreshold(failures)
 	}
-	return builder.OnStateChanged(func(e circuitbreaker.StateChangedEvent) { changed(e.NewState) }).Build()
+	return builder.OnStateChanged(func(e circuitbreaker.StateChangedEvent) {
+		changed(e.NewState)
+	}).Build()
 }
 
 // NewLimiter is a running rate limit.

@@ -35,7 +35,8 @@ func (p *replies) await(m *message.Message) (answered <-chan []byte, forget func
 	return ch, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.waiting[key] = slices.DeleteFunc(p.waiting[key], func(c chan []byte) bool { return c == ch })
+		mine := func(c chan []byte) bool { return c == ch }
+		p.waiting[key] = slices.DeleteFunc(p.waiting[key], mine)
 		if len(p.waiting[key]) == 0 {
 			delete(p.waiting, key)
 		}

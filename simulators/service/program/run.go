@@ -207,7 +207,8 @@ func (x *run) derive(s *step, it *Item) (*message.Message, error) {
 	m := &message.Message{
 		Flow: s.Derive, Number: number, Source: x.a.Source, Subject: subject, Time: time.Now(),
 		Trace: env.Trace(s.Derive, number), Span: s.spanOf(it), Key: key, KeySeq: keySeq,
-		ParentFlow: it.Message.Flow, ParentNumber: it.Message.Number, Token: it.Message.Token, Data: it.Message.Data,
+		ParentFlow: it.Message.Flow, ParentNumber: it.Message.Number,
+		Token: it.Message.Token, Data: it.Message.Data,
 	}
 	if fresh {
 		x.recordBirth(s, it, m)
