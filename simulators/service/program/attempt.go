@@ -70,16 +70,15 @@ func (a *Actor) expired(h *Handler, it *Item) bool {
 
 // attempt runs the steps once over all items; how it went stands in each item's failure.
 func (a *Actor) attempt(ctx context.Context, h *Handler, items []*Item, n int32) {
-	begin := a.now()
 	for _, it := range items {
 		it.failure = nil
 	}
 	g := a.guards[h.guard]
 	x := &run{a: a, h: h, attempt: n}
-	if err := g.enter(ctx); err != nil {
+	begin, err := g.enter(ctx, a.now)
+	if err != nil {
 		x.failAll(items, err)
 	} else {
-		begin = a.now()
 		limited, cancel := g.limit(ctx)
 		x.do(limited, items)
 		cancel()

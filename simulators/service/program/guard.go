@@ -79,30 +79,32 @@ func NewLimiter(l *policy.RateLimit) ratelimiter.RateLimiter[any] {
 
 // enter asks for leave to try once; whoever has it gives it back with leave. Waiting for the rate,
 // for a place in the bulkhead and for a paused breaker is not part of the try; while it waits for
-// the breaker it holds no place.
-func (g *guard) enter(ctx context.Context) error {
+// the breaker it holds no place. The try begins when leave was asked for the time that it was
+// given: before the breaker could open behind it, however late the goroutine goes on.
+func (g *guard) enter(ctx context.Context, now func() int64) (begin int64, err error) {
 	if g.limiter != nil && !g.refuses {
 		if err := g.limiter.AcquirePermit(ctx); err != nil {
-			return err
+			return now(), err
 		}
 	}
 	for {
 		if err := g.enterBulkhead(ctx); err != nil {
-			return err
+			return now(), err
 		}
+		begin = now()
 		if g.breaker == nil {
-			return nil
+			return begin, nil
 		}
 		changed := g.changed.wait()
 		if g.breaker.TryAcquirePermit() {
-			return nil
+			return begin, nil
 		}
 		g.leaveBulkhead()
 		if !g.pauses {
-			return simulators.Refusal(simulators.ReasonBreakerOpen, nil)
+			return begin, simulators.Refusal(simulators.ReasonBreakerOpen, nil)
 		}
 		if err := g.awaitBreaker(ctx, changed); err != nil {
-			return err
+			return now(), err
 		}
 	}
 }

@@ -133,10 +133,8 @@ func (x *run) tries(ctx context.Context, s *step, items []*Item, t try) error {
 
 func (x *run) tryOnce(ctx context.Context, s *step, items []*Item, t try, n int) error {
 	g := x.a.guards[s.guard]
-	begin := x.a.now()
-	err := g.enter(ctx)
+	begin, err := g.enter(ctx, x.a.now)
 	if err == nil {
-		begin = x.a.now()
 		limited, cancel := g.limit(ctx)
 		err = t.once(limited)
 		cancel()
