@@ -171,9 +171,14 @@ func (s *sign) significant() bool {
 	return false
 }
 
-// weight is how much is held against whoever is at fault.
+// weight is how much is held against whoever is at fault. One slow delivery makes all behind it
+// wait, so waiting counts less than what was done slowly.
 func (s *sign) weight() float64 {
-	return float64(s.bad + s.slow + 4*s.silent + 100*s.down)
+	slow := float64(s.slow)
+	if s.op.kind == "receive" {
+		slow /= 10
+	}
+	return float64(s.bad+4*s.silent+100*s.down) + slow
 }
 
 // overlaps says whether two signs were seen at the same time, give or take two seconds: a cause is
@@ -183,8 +188,12 @@ func (s *sign) overlaps(o *sign) bool {
 	return s.first <= o.last+slack && o.first <= s.last+slack
 }
 
-// healthyBetween says whether the operation went well often enough in a span.
+// healthyBetween says whether the operation went well often enough in a span, its first and last
+// bucket aside, in which the trouble came and went.
 func (s *sign) healthyBetween(from, to int64) bool {
+	if to-from > 4*int64(width) {
+		from, to = from+int64(width), to-int64(width)
+	}
 	ok, bad := int32(0), int32(0)
 	for i := int(from / int64(width)); i <= int(to/int64(width)) && i < len(s.buckets); i++ {
 		if i >= 0 {

@@ -15,6 +15,7 @@ type ward struct {
 	born     map[inFlow]inFlow // parent and step to a child whose publish is a row of the parent's
 	byOp     map[operation]*sign
 	order    []*sign // in order of their first row
+	loads    map[place]*load
 	downs    map[string][]int64
 	sends    map[string]operation // by flow: its source's send
 	produced map[string]*produced // by flow
@@ -53,7 +54,7 @@ func newWard(t *topology.Topology) *ward {
 		downs: map[string][]int64{},
 		sends: map[string]operation{}, produced: map[string]*produced{},
 		inside:   map[string]*inside{},
-		channels: map[string]string{}, born: map[inFlow]inFlow{}}
+		channels: map[string]string{}, loads: map[place]*load{}, born: map[inFlow]inFlow{}}
 	for _, f := range t.Flows {
 		w.produced[f.Name] = &produced{open: map[int64]int64{}}
 		w.sends[f.Name] = sendOf(f)
@@ -120,6 +121,7 @@ func (w *ward) observe(e *history.Event) {
 		w.step(e)
 	case history.Attempt:
 		w.outcome(w.sign(operation{kind: "run", node: e.Node, handler: e.Handler}), e)
+		w.occupied(e)
 	case history.Ack:
 		if op := w.receiver(e); op.wire != "" && e.Outcome == history.Ok {
 			op.kind = "ack" // apart from receiving, which may wait for a batch to fill
@@ -273,9 +275,11 @@ func (w *ward) receive(e *history.Event) {
 	since, ok := in.since[k]
 	switch {
 	case ok && since != receivedBefore:
-		w.took(s, e.At, e.At-since)
 		delete(in.since, k)
-		return
+		if !w.busy(place{e.Node, e.Handler}, e.At) {
+			w.took(s, e.At, e.At-since)
+			return
+		}
 	case !ok && e.Delivery <= 1 && len(in.since) < mostInside:
 		in.since[k] = receivedBefore
 	}
