@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/wire"
 )
 
 // Plan is a scenario with every time and random choice fixed by its seed. Times in it count from
@@ -124,45 +125,53 @@ func (p *Plan) String() string {
 		for at := range f.Arrivals() {
 			last = at
 		}
-		fmt.Fprintf(&b, "  %-24s %7d messages, the last at %s\n",
-			f.Flow, f.Messages, last.Round(time.Millisecond))
+		fmt.Fprintf(&b, "  %-24s %7d messages, the last at %.3fs\n", f.Flow, f.Messages, last.Seconds())
 	}
 	b.WriteString("\ntimeline\n")
-	type line struct {
-		at   time.Duration
-		text string
-	}
-	var lines []line
-	for _, ph := range p.Phases {
-		lines = append(lines, line{ph.From, "phase   " + ph.Name})
-	}
-	for _, a := range p.Acts {
-		lines = append(lines, line{a.At, a.describe()})
-		if a.Fault != nil && a.Fault.For > 0 {
-			lines = append(lines, line{a.End(), "heal    " + a.Name})
-		}
-	}
-	lines = append(lines, line{p.Longest(), "audit   at the latest"})
-	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.at, b.at) })
-	for _, l := range lines {
-		fmt.Fprintf(&b, "  %8s  %s\n", l.at.Round(time.Millisecond), l.text)
+	for _, l := range p.lines() {
+		fmt.Fprintf(&b, "  %9.3fs  %-7s  %s\n", l.at.Seconds(), l.word, l.text)
 	}
 	return b.String()
 }
 
-// describe is the act in one line, with where it happens.
-func (a Act) describe() string {
+// line is one thing of the plan.
+type line struct {
+	at         time.Duration
+	word, text string
+}
+
+// lines are all things of the plan by their time; of those at one moment what ends stands first,
+// then the phase that begins, then what happens in it.
+func (p *Plan) lines() []line {
+	var heals, phases, acts []line
+	for _, ph := range p.Phases {
+		phases = append(phases, line{ph.From, "phase", ph.Name})
+	}
+	for _, a := range p.Acts {
+		word, text := a.describe()
+		acts = append(acts, line{a.At, word, text})
+		if a.Fault != nil && a.Fault.For > 0 {
+			heals = append(heals, line{a.End(), "heal", a.Name})
+		}
+	}
+	all := slices.Concat(heals, phases, acts, []line{{p.Longest(), "audit", "at the latest"}})
+	slices.SortStableFunc(all, func(a, b line) int { return cmp.Compare(a.at, b.at) })
+	return all
+}
+
+// describe is what the act does, with where it happens.
+func (a Act) describe() (word, text string) {
 	switch {
 	case a.Redrive != "":
-		return "redrive " + a.Redrive
+		return "redrive", a.Redrive
 	case a.Fault == nil:
 		var each []string
 		for _, s := range a.Scale {
 			each = append(each, fmt.Sprintf("%s to %d", s.Node, s.Replicas))
 		}
-		return "scale   " + strings.Join(each, ", ")
+		return "scale", strings.Join(each, ", ")
 	}
-	return fmt.Sprintf("inject  %s: %s", a.Name, a.Fault)
+	return "inject", fmt.Sprintf("%s: %s", a.Name, a.Fault)
 }
 
 // String is the fault's kind, its numbers and its targets.
@@ -174,13 +183,14 @@ func (f *Fault) String() string {
 		}
 	}
 	add(f.Latency > 0, "%s", f.Latency)
-	add(f.Rate > 0, "%g/s", f.Rate)
-	add(f.Bytes > 0, "%d bytes", f.Bytes)
+	add(f.Rate > 0 && f.Kind == "bandwidth", "%s/s", bytesText(int64(f.Rate)))
+	add(f.Rate > 0 && f.Kind != "bandwidth", "%g/s", f.Rate)
+	add(f.Bytes > 0, "%s", bytesText(f.Bytes))
 	add(f.Status > 0, "%d", f.Status)
 	add(f.Factor > 0, "×%g", f.Factor)
 	add(f.Share > 0 && f.Share < 1, "%g%%", f.Share*100)
 	add(f.Flow != "", "of %s", f.Flow)
-	add(f.Direction != "", "%s", f.Direction)
+	add(f.Direction != "" && f.Direction != wire.Both, "of %s only", f.Direction)
 	if targets := f.Targets(); len(targets) > 0 {
 		parts = append(parts, "on "+strings.Join(targets, ", "))
 	}

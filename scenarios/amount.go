@@ -25,6 +25,17 @@ func parseBytes(text string) (float64, bool) {
 	return n, ok && err == nil && n >= 1 && n <= maxBytes && !math.IsNaN(n)
 }
 
+// bytesText is an amount of data as parseBytes reads it, in the largest unit that makes it a whole
+// number.
+func bytesText(n int64) string {
+	for _, unit := range []string{"GiB", "GB", "MiB", "MB", "KiB", "KB"} {
+		if size := int64(byteUnits[unit]); n >= size && n%size == 0 {
+			return strconv.FormatInt(n/size, 10) + unit
+		}
+	}
+	return strconv.FormatInt(n, 10) + "B"
+}
+
 // byteCount reads an amount of data.
 func byteCount(v yamlpos.Value) int64 {
 	n, ok := parseBytes(v.Text())
