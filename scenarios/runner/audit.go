@@ -48,15 +48,28 @@ func (r *run) auditStore(ctx context.Context, n *topology.Node) error {
 		return err
 	}
 	for _, table := range tablesOf(r.plan.AsBuilt, n.Name) {
-		err := store.Audit(ctx, table, func(m *message.Message, copies int) error {
-			r.found(n.Name, "", m.Flow, m.Number, copies)
-			return ctx.Err()
-		})
-		if err != nil {
+		if err := r.auditTable(ctx, n.Name, store, table); err != nil {
 			return fmt.Errorf("table %q: %w", table, err)
 		}
 	}
 	return nil
+}
+
+func (r *run) auditTable(ctx context.Context, node string, store conn.Store, table string) error {
+	if lister, ok := store.(conn.Lister); ok {
+		return lister.List(ctx, table, func(id string, copies int) error {
+			flow, number, err := message.ParseID(id)
+			if err != nil {
+				return err
+			}
+			r.found(node, "", flow, number, copies)
+			return ctx.Err()
+		})
+	}
+	return store.Audit(ctx, table, func(m *message.Message, copies int) error {
+		r.found(node, "", m.Flow, m.Number, copies)
+		return ctx.Err()
+	})
 }
 
 // tablesOf are the tables that handlers write in a store.

@@ -22,6 +22,7 @@ func (r *run) drain(ctx context.Context) error {
 	last, cancel := context.WithTimeout(ctx, depthWithin)
 	defer cancel()
 	r.sampleDepths(last) // what is left in the channels says what is still on its way
+	r.sampleHeld()
 	return err
 }
 

@@ -2,9 +2,12 @@ package runner
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/faultline-sim/faultline/assertions/history"
+	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/engine"
 )
 
 // sampleEvery is how often depths and wire bytes are read.
@@ -16,6 +19,7 @@ func (r *run) sample(ctx context.Context) error {
 		within, cancel := context.WithTimeout(ctx, sampleEvery)
 		r.sampleDepths(within)
 		cancel()
+		r.sampleHeld()
 		r.sampleWires()
 		r.tick()
 		if err := r.waitUntil(ctx, r.recorder.Now()+int64(sampleEvery)); err != nil {
@@ -34,6 +38,47 @@ func (r *run) sampleDepths(ctx context.Context) {
 		e.Step, e.Node, e.Channel, e.Handler, e.Value = "depth", c.node, c.ref, c.group, n
 		r.recorder.Record(&e)
 	}
+}
+
+// sampleHeld records the depth of channels on brokers that only the engine itself can tell.
+func (r *run) sampleHeld() {
+	for _, n := range r.plan.AsBuilt.Nodes {
+		holder, ok := r.stack.Engine(n.Name).(engine.Holder)
+		if !ok {
+			continue
+		}
+		depths := map[[2]string]int64{}
+		for at, waiting := range holder.Held() {
+			depths[[2]string{at.Channel, withoutNumber(at.Client)}] += waiting
+		}
+		for _, c := range r.plan.AsBuilt.Channels {
+			if c.Node() != n.Name {
+				continue
+			}
+			for _, group := range r.plan.AsBuilt.Consumers(c.Ref) {
+				e := history.New(history.Gauge, r.recorder.Now())
+				e.Step, e.Node, e.Channel, e.Handler = "depth", n.Name, c.Ref, group.Name
+				e.Value = depths[[2]string{topology.ChannelName(c.Ref), clientsOf(group)}]
+				r.recorder.Record(&e)
+			}
+		}
+	}
+}
+
+// clientsOf is what the client ids of a node's replicas or members have in common.
+func clientsOf(n *topology.Node) string {
+	if n.Kind == topology.Fleet {
+		return withoutNumber(topology.MemberID(n.Name, 0))
+	}
+	return n.Name
+}
+
+// withoutNumber is a client id without the number of its replica or member.
+func withoutNumber(client string) string {
+	if i := strings.LastIndex(client, "-"); i >= 0 {
+		return client[:i]
+	}
+	return client
 }
 
 func (r *run) sampleWires() {

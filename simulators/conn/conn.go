@@ -115,6 +115,12 @@ type Store interface {
 	Close() error
 }
 
+// Lister is a store that can tell what it holds without reading it.
+type Lister interface {
+	// List is Audit for the ids alone.
+	List(ctx context.Context, table string, found func(id string, copies int) error) error
+}
+
 // ReconnectWithin is how long a client may wait between two tries to connect at most, where its
 // session does not say.
 const ReconnectWithin = 5 * time.Second

@@ -57,6 +57,16 @@ type Disconnecter interface {
 	DisconnectAll(ctx context.Context) (int, error)
 }
 
+// Holder tells what a running broker holds for its clients, where no client may ask it.
+type Holder interface {
+	// Held is how many messages wait for each client to take or acknowledge them, by channel and
+	// client id. It is nil while the broker is stopped.
+	Held() map[Waiting]int64
+}
+
+// Waiting is a channel's name and the id of a client that has not yet been done with it.
+type Waiting struct{ Channel, Client string }
+
 // Config is what an engine is given.
 type Config struct {
 	Node     *topology.Node

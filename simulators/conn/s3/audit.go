@@ -33,11 +33,28 @@ func (c *Client) Audit(
 	return nil
 }
 
+// List tells the ids of a table, with how many objects each has, and reads none of them.
+func (c *Client) List(
+	ctx context.Context, table string, found func(id string, copies int) error,
+) error {
+	objects, err := c.list(ctx, table)
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		if err := found(o.id, o.copies); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // auditPage is how many messages are read before they are passed on.
 const auditPage = 512
 
 // stored is one id's objects.
 type stored struct {
+	id     string
 	key    string // of one of them
 	copies int
 }
@@ -90,7 +107,7 @@ func (c *Client) list(ctx context.Context, table string) ([]*stored, error) {
 				o.copies++
 				continue
 			}
-			o := &stored{key: key, copies: 1}
+			o := &stored{id: id, key: key, copies: 1}
 			byID[id] = o
 			all = append(all, o)
 		}
