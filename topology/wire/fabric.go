@@ -36,7 +36,7 @@ type Options struct {
 
 // controlWithin is the time a change of a proxy gets where the context sets none. Adding or
 // removing a toxic takes about a millisecond.
-const controlWithin = 3 * time.Second
+const controlWithin = 2 * time.Second
 
 // fabric is the Fabric over TCP and Toxiproxy.
 type fabric struct {

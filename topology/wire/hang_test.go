@@ -36,9 +36,13 @@ func serveFlood(t testing.TB, f wire.Fabric) (full <-chan bool) {
 				c.Write(said)
 				continue
 			}
-			for err := error(nil); err == nil; {
+			// Several tries in a row that move nothing, so that a slow machine does not count.
+			for idle := 0; idle < 5; {
 				c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-				_, err = c.Write(make([]byte, 1<<20))
+				if n, _ := c.Write(make([]byte, 1<<20)); n > 0 {
+					idle = -1
+				}
+				idle++
 			}
 			c.SetWriteDeadline(time.Time{})
 			all <- true
@@ -60,7 +64,7 @@ func TestProxyThatHangsIsMadeAnew(t *testing.T) {
 	}
 	expectReset := func(c net.Conn) {
 		t.Helper()
-		if _, err := io.Copy(io.Discard, c); !errors.Is(err, syscall.ECONNRESET) {
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("connection that kept the proxy hanging read %v", err)
 		}
 	}
@@ -109,55 +113,77 @@ func addresses(t testing.TB, d wire.Dialer) []string {
 	return addrs
 }
 
-// While devices talk, give up and come back, and the far end goes away and returns, each fault is
-// put on and healed within its time: no proxy had to be made anew, which would drop connections.
+// While devices talk, give up and come back, each fault bites and is healed within its time: no
+// proxy has to be made anew, which would drop connections. Where the far end dies at the moment of
+// a heal that may happen; bytes flow again all the same.
 func TestFaultsUnderTraffic(t *testing.T) {
-	warned := new(warnings)
-	f := newFabric(t, wire.Options{Marker: mark, Log: slog.New(warned)})
-	ln := serveEcho(t, f, "b", 0)
-	ctx, stop := context.WithCancel(t.Context())
-	var answered atomic.Int64
-	var devices sync.WaitGroup
-	for n := range 20 {
-		d := f.Dialer(ab, n%2)
-		devices.Go(func() {
-			for ctx.Err() == nil {
-				talk(ctx, d, &answered)
+	for name, farEndDies := range map[string]bool{
+		"traffic/far end stays/nothing made anew":    false,
+		"traffic/far end dies with the heal/carries": true,
+	} {
+		t.Run(name, func(t *testing.T) {
+			warned := new(warnings)
+			f := newFabric(t, wire.Options{Marker: mark, Log: slog.New(warned)})
+			ln := serveEcho(t, f, "b", 0)
+			answered := devices(t, f)
+			flows := func(when string, kind wire.Kind) {
+				from := answered.Load()
+				await(t, "traffic "+when+" "+string(kind), func() bool {
+					return answered.Load() > from+50
+				})
+			}
+			for _, fault := range harsh {
+				flows("before", fault.Kind)
+				i := inject(t, f, fault)
+				await(t, string(fault.Kind)+" bites", func() bool { return i.Touched() > 10 })
+				if farEndDies {
+					ln.Close()
+					ln = serveEcho(t, f, "b", 0)
+				}
+				heal(t, i)
+				flows("after", fault.Kind)
+			}
+			if n := warned.Load(); n > 0 && !farEndDies {
+				t.Errorf("%d proxies were made anew", n)
 			}
 		})
 	}
-	flows := func(what string) {
-		from := answered.Load()
-		await(t, what, func() bool { return answered.Load() > from+100 })
-	}
-	for _, fault := range []wire.Fault{
-		{Kind: wire.Latency, Latency: 30 * time.Millisecond},
-		{Kind: wire.Bandwidth, BytesPerSecond: 20_000},
-		{Kind: wire.Slicer, Bytes: 7, Latency: time.Millisecond},
-		{Kind: wire.Timeout},
-		{Kind: wire.Timeout, Direction: wire.Replies},
-		{Kind: wire.Reset},
-		{Kind: wire.LimitData, Bytes: 200},
-		{Kind: wire.SlowClose, Latency: 20 * time.Millisecond},
-		{Kind: wire.Cut},
-	} {
-		flows("traffic before " + string(fault.Kind))
-		fault.Replica = -1
-		i := inject(t, f, fault)
-		await(t, string(fault.Kind)+" bites", func() bool { return i.Touched() > 20 })
-		ln.Close()
-		ln = serveEcho(t, f, "b", 0)
-		heal(t, i)
-	}
-	flows("traffic after all")
-	stop()
-	devices.Wait()
-	if n := warned.Load(); n > 0 {
-		t.Errorf("%d proxies were made anew", n)
-	}
 }
 
-// talk sends messages over one connection until one is not answered in time.
+// harsh are faults that make devices give up.
+var harsh = []wire.Fault{
+	{Replica: -1, Kind: wire.Latency, Latency: 300 * time.Millisecond},
+	{Replica: -1, Kind: wire.Bandwidth, BytesPerSecond: 1000},
+	{Replica: -1, Kind: wire.Slicer, Bytes: 5, Latency: 20 * time.Millisecond},
+	{Replica: -1, Kind: wire.Timeout},
+	{Replica: -1, Kind: wire.Timeout, Direction: wire.Replies},
+	{Replica: -1, Kind: wire.Reset},
+	{Replica: -1, Kind: wire.LimitData, Bytes: 200},
+	{Replica: -1, Kind: wire.SlowClose, Latency: 20 * time.Millisecond},
+	{Replica: -1, Kind: wire.Cut},
+}
+
+// devices talk over a -> b until the test ends, and come back when they are not answered.
+func devices(t *testing.T, f wire.Fabric) (answered *atomic.Int64) {
+	answered = new(atomic.Int64)
+	ctx, stop := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	for n := range 10 {
+		d := f.Dialer(ab, n%2)
+		all.Go(func() {
+			for ctx.Err() == nil {
+				talk(ctx, d, answered)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		stop()
+		all.Wait()
+	})
+	return answered
+}
+
+// talk sends a few messages over one connection, or until one is not answered in time.
 func talk(ctx context.Context, d wire.Dialer, answered *atomic.Int64) {
 	c, err := d.Dial(ctx)
 	if err != nil {
@@ -165,8 +191,8 @@ func talk(ctx context.Context, d wire.Dialer, answered *atomic.Int64) {
 	}
 	defer c.Close()
 	in := bufio.NewReader(c)
-	for ctx.Err() == nil {
-		c.SetDeadline(time.Now().Add(20 * time.Millisecond))
+	for range 20 {
+		c.SetDeadline(time.Now().Add(200 * time.Millisecond))
 		if _, err := io.WriteString(c, message); err != nil {
 			return
 		}

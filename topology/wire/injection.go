@@ -210,13 +210,21 @@ func (i *injection) removeFrom(behind *toxiproxy.Proxy) error {
 	return nil
 }
 
-// release lets through what the fault holds on one of the library's proxies, or on all for nil.
+// release lets through what the fault holds on one of the library's proxies, or on all for nil:
+// first every stall opens, then it waits.
 func (i *injection) release(behind *toxiproxy.Proxy) {
-	ctx, cancel := context.WithTimeout(context.Background(), releaseWithin)
-	defer cancel()
+	var empty []<-chan struct{}
 	for _, c := range i.on(behind) {
 		if s, ok := c.toxic.(*stall); ok {
-			s.release(ctx)
+			empty = append(empty, s.release())
+		}
+	}
+	late := time.After(releaseWithin)
+	for _, e := range empty {
+		select {
+		case <-e:
+		case <-late:
+			return
 		}
 	}
 }

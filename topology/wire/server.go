@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/Shopify/toxiproxy/v2/toxics"
 	"github.com/rs/zerolog"
 )
 
@@ -121,7 +123,7 @@ func (s *server) clear(ctx context.Context, settle func()) error {
 	collection := s.now.Load().api.Collection
 	go func() {
 		for _, p := range collection.Proxies() {
-			p.Toxics.ResetToxics(context.WithoutCancel(ctx))
+			removeAll(p.Toxics)
 		}
 		settle()
 		cleared <- collection.Clear()
@@ -131,5 +133,15 @@ func (s *server) clear(ctx context.Context, settle func()) error {
 		return err
 	case <-ctx.Done():
 		return fmt.Errorf("stop proxies: one of them hangs: %w", ctx.Err())
+	}
+}
+
+// removeAll removes a proxy's toxics, the last one first: the library loses count of a link's
+// toxics when it removes one whose part of the connection has ended, and would leave those behind
+// it running.
+func removeAll(c *toxiproxy.ToxicCollection) {
+	for _, t := range slices.Backward(c.GetToxicArray()) {
+		// Whoever removed it in between has done what is wanted.
+		_ = c.RemoveToxic(context.Background(), t.(*toxics.ToxicWrapper).Name)
 	}
 }

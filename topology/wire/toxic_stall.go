@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"context"
 	"sync"
 	"time"
 
@@ -122,7 +121,7 @@ func (s *stall) Cleanup(stub *toxics.ToxicStub) {
 type gate struct {
 	mu      sync.Mutex
 	open    chan struct{} // closed by release
-	empty   chan struct{} // closed when nobody waits; nil before release
+	empty   chan struct{} // closed when nobody waits any more; nil before release
 	opened  bool
 	waiting int
 }
@@ -137,10 +136,11 @@ func (g *gate) released() <-chan struct{} {
 	return g.open
 }
 
-// release opens the gate and returns when all that was held has gone, or the context is done.
-func (g *gate) release(ctx context.Context) {
+// release opens the gate. What it yields is closed when all that was held has gone.
+func (g *gate) release() (empty <-chan struct{}) {
 	g.released()
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	if !g.opened {
 		g.opened, g.empty = true, make(chan struct{})
 		close(g.open)
@@ -148,12 +148,7 @@ func (g *gate) release(ctx context.Context) {
 			close(g.empty)
 		}
 	}
-	empty := g.empty
-	g.mu.Unlock()
-	select {
-	case <-empty:
-	case <-ctx.Done():
-	}
+	return g.empty
 }
 
 // enter counts a connection that begins to wait.
