@@ -58,22 +58,14 @@ func (r *run) sampleHeld() {
 			for _, group := range r.plan.AsBuilt.Consumers(c.Ref) {
 				e := history.New(history.Gauge, r.recorder.Now())
 				e.Step, e.Node, e.Channel, e.Handler = "depth", n.Name, c.Ref, group.Name
-				e.Value = depths[[2]string{topology.ChannelName(c.Ref), clientsOf(group)}]
+				e.Value = depths[[2]string{topology.ChannelName(c.Ref), group.Name}]
 				r.recorder.Record(&e)
 			}
 		}
 	}
 }
 
-// clientsOf is what the client ids of a node's replicas or members have in common.
-func clientsOf(n *topology.Node) string {
-	if n.Kind == topology.Fleet {
-		return withoutNumber(topology.MemberID(n.Name, 0))
-	}
-	return n.Name
-}
-
-// withoutNumber is a client id without the number of its replica or member.
+// withoutNumber is the node whose replica or member a client id names: "<node>-<number>".
 func withoutNumber(client string) string {
 	if i := strings.LastIndex(client, "-"); i >= 0 {
 		return client[:i]

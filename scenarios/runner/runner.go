@@ -15,6 +15,7 @@ import (
 
 	"github.com/faultline-sim/faultline/assertions/history"
 	"github.com/faultline-sim/faultline/scenarios"
+	"github.com/faultline-sim/faultline/simulators"
 	"github.com/faultline-sim/faultline/topology/engine"
 )
 
@@ -24,6 +25,8 @@ type Options struct {
 	Engines string // embedded, containers or auto
 	APIPort int    // of Toxiproxy's HTTP API; 0 takes a free one
 	Log     *slog.Logger
+	// Code is the user's own, in place of what would be simulated; nil is none.
+	Code *simulators.Code
 	// Progress is told what the run is doing; nil is allowed. It is called from one goroutine at a
 	// time and must not block for long.
 	Progress func(Progress)
