@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/faultline-sim/faultline/assertions/spec"
+	"github.com/faultline-sim/faultline/topology/wire"
 )
 
 type object = map[string]any
@@ -12,17 +13,15 @@ type object = map[string]any
 // Schema is the JSON Schema of a scenario's YAML, for editors. It is made from the same table of
 // kinds that the parser reads.
 func Schema() ([]byte, error) {
-	text := object{"type": "string"}
-	duration := object{"type": "string", "pattern": `^[0-9.]+(ns|us|µs|ms|s|m|h)([0-9.]+(ns|us|µs|ms|s|m|h))*$`}
-	rate := object{"type": "string", "pattern": `^\s*[0-9.]+\s*/\s*(ms|s|m|h)\s*$`}
+	text, duration, rate := object{"type": "string"}, durationSchema(), rateSchema()
 	fields := object{
 		"scenario": text, "description": text, "topology": text,
 		"change": object{"type": "object"}, "as_built": object{"type": "object"},
 		"seed":   object{"type": "integer", "minimum": 0},
 		"steady": duration, "recover": duration, "drain": duration, "deadline": duration,
-		"load":     object{"type": "object", "additionalProperties": loadSchema(rate, duration)},
+		"load":     object{"type": "object", "minProperties": 1, "additionalProperties": loadSchema(rate, duration)},
 		"timeline": object{"type": "array", "maxItems": maxActs, "items": actSchema(duration)},
-		"assert":   spec.Schema(), "expect": object{},
+		"assert":   spec.Schema(), "expect": spec.ExpectSchema(),
 	}
 	for name, text := range scenarioWords {
 		if field, ok := fields[name].(object); ok {
@@ -36,6 +35,41 @@ func Schema() ([]byte, error) {
 	}, "", "  ")
 }
 
+func durationSchema() object {
+	return object{"anyOf": []any{
+		object{"type": "string", "pattern": `^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)` +
+			`(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*$`},
+		object{"const": 0, "description": "no time needs no unit"},
+	}}
+}
+
+func rateSchema() object {
+	return object{"type": "string", "pattern": `^\s*[0-9]+(\.[0-9]+)?\s*/\s*(ms|s|m|h)\s*$`}
+}
+
+// numberSchemas are the shapes of the fields that faults may be told.
+func numberSchemas(kind string) map[string]object {
+	const amount = `^\s*[0-9.]+([eE][0-9]+)?\s*(B|[KMG]i?B)`
+	rate := rateSchema()
+	if kind == "bandwidth" {
+		rate = object{"type": "string", "pattern": amount + `/s\s*$`}
+	}
+	return map[string]object{
+		"direction": {"enum": []any{wire.Requests, wire.Replies, wire.Both}},
+		"replica":   {"type": "integer", "minimum": 0},
+		"latency":   durationSchema(),
+		"rate":      rate,
+		"bytes":     {"type": "string", "pattern": amount + `\s*$`},
+		"share": {"oneOf": []any{
+			object{"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+			object{"type": "string", "pattern": `^\s*[0-9.]+\s*%?$`},
+		}},
+		"status": {"type": "integer", "minimum": 400, "maximum": 599},
+		"flow":   {"type": "string"},
+		"factor": {"type": "number", "minimum": 0.001, "maximum": 10_000},
+	}
+}
+
 // with is a copy of an object with one more field.
 func with(o object, key string, value any) object {
 	copied := object{key: value}
@@ -46,13 +80,25 @@ func with(o object, key string, value any) object {
 }
 
 func loadSchema(rate, duration object) object {
-	burst := object{"type": "object", "additionalProperties": false, "required": []string{"for"}, "properties": object{
-		"rate": rate, "times": object{"type": "number"}, "at": duration, "for": duration, "every": duration,
-	}}
+	burst := object{
+		"type": "object", "additionalProperties": false, "required": []string{"for"},
+		"properties": object{
+			"rate": rate, "times": object{"type": "number", "minimum": 0.001, "maximum": 10_000},
+			"at": duration, "for": duration, "every": duration,
+		},
+		"oneOf": []any{object{"required": []string{"rate"}}, object{"required": []string{"times"}}},
+	}
 	return object{"oneOf": []any{rate, object{
 		"type": "object", "additionalProperties": false, "properties": object{
-			"rate": rate, "ramp": object{"type": "string"}, "over": duration, "poisson": object{"type": "boolean"},
-			"burst": object{"oneOf": []any{burst, object{"type": "array", "items": burst}}},
+			"rate": rate, "ramp": object{"type": "string", "pattern": `^.+/.+\.\..+/.+$`}, "over": duration,
+			"poisson": object{"type": "boolean"},
+			"burst":   object{"oneOf": []any{burst, object{"type": "array", "items": burst}}},
+		},
+		"oneOf": []any{
+			object{"required": []string{"rate"}, "not": object{"anyOf": []any{
+				object{"required": []string{"over"}}, object{"required": []string{"ramp"}},
+			}}},
+			object{"required": []string{"ramp", "over"}, "not": object{"required": []string{"rate"}}},
 		},
 	}}}
 }
@@ -68,7 +114,10 @@ func actSchema(duration object) object {
 	}
 	acts := []any{
 		one(object{"redrive": object{"type": "string"}}, "redrive"),
-		one(object{"scale": object{"type": "object", "additionalProperties": object{"type": "integer"}}}, "scale"),
+		one(object{"scale": object{
+			"type": "object", "minProperties": 1,
+			"additionalProperties": object{"type": "integer", "minimum": 0, "maximum": 100},
+		}}, "scale"),
 	}
 	for _, k := range Kinds() {
 		fields := object{
@@ -85,8 +134,9 @@ func actSchema(duration object) object {
 		if !k.Instant {
 			required = append(required, "for")
 		}
+		shapes := numberSchemas(k.Name)
 		for _, name := range slices.Concat(k.Needs, k.May) {
-			fields[name] = object{"description": faultWords[name]}
+			fields[name] = with(shapes[name], "description", faultWords[name])
 		}
 		acts = append(acts, one(fields, required...))
 	}
