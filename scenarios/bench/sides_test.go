@@ -77,9 +77,9 @@ func (a *arrivals) err() error {
 	return nil
 }
 
-// loadSystem is the iot-platform without simulated work: what is measured is what messages cost, not how
-// long workers were told to sleep. Timeouts are longer, so that a busy machine breaks nothing, and
-// no reading is hot enough for an alert, which is another flow.
+// loadSystem is the iot-platform without simulated work: what is measured is what messages cost,
+// not how long workers were told to sleep. Timeouts are longer, so that a busy machine breaks
+// nothing, and no reading is hot enough for an alert, which is another flow.
 func loadSystem() (*topology.Topology, error) {
 	t, diags, err := topology.Load(topologyFile, topology.Options{Draw: d2.Draw(d2.Options{}, nil)})
 	if err != nil || !diags.Empty() {
@@ -119,7 +119,7 @@ type simulated struct {
 	counters []*record.Counter
 }
 
-// simulate brings the whole iot-platform up. The recorder is the caller's.
+// simulate brings the whole iot-platform up. The side owns the recorder.
 func simulate(ctx context.Context, r *record.Recorder, a *arrivals) (side, error) {
 	t, err := loadSystem()
 	if err != nil {
@@ -182,7 +182,7 @@ func (s *simulated) close() error {
 	if s.cast != nil {
 		errs = append(errs, s.cast.Close())
 	}
-	return errors.Join(append(errs, s.stack.Close())...)
+	return errors.Join(append(errs, s.stack.Close(), s.recorder.Close(true))...)
 }
 
 // handWritten is the flow as package byhand writes it, on the same engines.
@@ -193,7 +193,7 @@ type handWritten struct {
 	devices  int
 }
 
-func writeByHand(ctx context.Context, a *arrivals) (side, error) {
+func writeByHand(ctx context.Context, _ string, a *arrivals) (side, error) {
 	t, err := loadSystem()
 	if err != nil {
 		return nil, err

@@ -16,36 +16,30 @@ const (
 	atOnce     = 400 // messages on their way to the data lake, at most
 	saturating = 4_000
 	warmUp     = 500 // of these, not measured
-	paced      = 1_000
+	paced      = 600
 	pace       = 200 // a second
 	giveUp     = 60 * time.Second
 )
 
-// way names one of the things that are compared, and brings it up.
+// way names one of the things that are compared, and brings it up. The folder is its own.
 type way struct {
 	name string
-	up   func(context.Context, *testing.B, *arrivals) (side, func() error, error)
+	up   func(ctx context.Context, dir string, a *arrivals) (side, error)
 }
 
-var byHand = way{"hand", func(ctx context.Context, _ *testing.B, a *arrivals) (side, func() error, error) {
-	s, err := writeByHand(ctx, a)
-	return s, func() error { return nil }, err
-}}
-
-var recorded = way{"faultline", func(ctx context.Context, b *testing.B, a *arrivals) (side, func() error, error) {
-	r, err := record.New(b.TempDir())
-	if err != nil {
-		return nil, nil, err
-	}
-	s, err := simulate(ctx, r, a)
-	return s, func() error { return r.Close(true) }, err
-}}
-
-var unrecorded = way{"off", func(ctx context.Context, _ *testing.B, a *arrivals) (side, func() error, error) {
-	r := record.Off()
-	s, err := simulate(ctx, r, a)
-	return s, func() error { return r.Close(true) }, err
-}}
+var (
+	byHand   = way{"by hand", writeByHand}
+	recorded = way{"recorded", func(ctx context.Context, dir string, a *arrivals) (side, error) {
+		r, err := record.New(dir)
+		if err != nil {
+			return nil, err
+		}
+		return simulate(ctx, r, a)
+	}}
+	unrecorded = way{"unrecorded", func(ctx context.Context, _ string, a *arrivals) (side, error) {
+		return simulate(ctx, record.Off(), a)
+	}}
+)
 
 // sample is what one run of one side gave.
 type sample struct {
@@ -54,8 +48,8 @@ type sample struct {
 	p50       time.Duration // from intended to in the data lake
 }
 
-// BenchmarkTelemetry holds the telemetry flow as simulated, recorded and proxied against the same flow
-// written by hand: how many messages a second pass when there are always enough of them.
+// BenchmarkTelemetry holds the telemetry flow as simulated, recorded and proxied against the same
+// flow written by hand: how many messages a second pass when there are always enough of them.
 func BenchmarkTelemetry(b *testing.B) {
 	for b.Loop() {
 		got := alternate(b, saturate, byHand, recorded)
@@ -108,7 +102,7 @@ func once(b *testing.B, measure func(side, *arrivals) sample, w way) sample {
 	a := newArrivals(saturating, atOnce)
 	ctx, cancel := context.WithTimeout(b.Context(), giveUp)
 	defer cancel()
-	s, end, err := w.up(ctx, b, a)
+	s, err := w.up(ctx, b.TempDir(), a)
 	if err != nil {
 		b.Fatalf("%s: %v", w.name, err)
 	}
@@ -119,9 +113,6 @@ func once(b *testing.B, measure func(side, *arrivals) sample, w way) sample {
 	}
 	if err := s.close(); err != nil {
 		b.Errorf("%s: close: %v", w.name, err)
-	}
-	if err := end(); err != nil {
-		b.Errorf("%s: end: %v", w.name, err)
 	}
 	if testing.Verbose() {
 		fmt.Printf("%-10s %+v\n", w.name, got)
@@ -167,7 +158,8 @@ func trickle(s side, a *arrivals) sample {
 	return sample{p50: took[paced/2]}
 }
 
-// await returns when all of n messages are in both stores, or something failed, or it takes too long.
+// await returns when all of n messages are in both stores, or something failed, or it takes too
+// long.
 func (a *arrivals) await(n int64) {
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()

@@ -1,10 +1,10 @@
-// Package byhand is the iot-platform's telemetry flow as a Go developer writes it without a harness:
-// devices, event rule, workers, data API and ETL on paho, kafka-go, net/http, the AWS SDK and pgx,
-// dialled directly, with nothing recorded.
+// Package byhand is the iot-platform's telemetry flow as a Go developer writes it without a
+// harness: devices, event rule, workers, data API and ETL on paho, kafka-go, net/http, the AWS SDK
+// and pgx, dialled directly, with nothing recorded.
 //
-// It is what the benchmarks hold the simulated flow against, and stands outside load → plan → run →
-// check → report. Hops, envelopes, quality of service, acknowledgements, concurrency and partitions
-// are those that topology/examples/iot-platform.yaml declares. It imports no simulator.
+// It is what the benchmarks hold the simulated flow against, and stands outside load → plan → run
+// → check → report. Hops, envelopes, quality of service, acknowledgements, concurrency and
+// partitions are those that topology/examples/iot-platform.yaml declares. It imports no simulator.
 package byhand
 
 import (

@@ -1,0 +1,93 @@
+package main
+
+import "fmt"
+
+// bound is how a figure is held against its limit.
+type bound int
+
+const (
+	none    bound = iota // only told
+	least                // at least the limit
+	most                 // at most the limit
+	lessing              // less than the limit
+)
+
+// figure is one line of the table.
+type figure struct {
+	name   string
+	metric string // "Benchmark unit"
+	format string // of the value, its unit included
+	bound  bound
+	limit  float64
+	share  float64 // what the metric is divided by; 0 is 1
+}
+
+// figures are the table, in its order. Lines without a limit explain the one above.
+var figures = []figure{
+	{name: "telemetry throughput, Faultline ÷ by hand", metric: "Telemetry throughput-ratio",
+		format: "%.2f", bound: least, limit: 0.6},
+	{name: "  by hand", metric: "Telemetry hand-msg/s", format: "%.0f messages/s"},
+	{name: "  Faultline", metric: "Telemetry faultline-msg/s", format: "%.0f messages/s"},
+	{name: "  processor time a message, by hand ÷ Faultline", metric: "Telemetry cpu-ratio",
+		format: "%.2f"},
+	{name: "telemetry p50 at 200/s, Faultline − by hand", metric: "TelemetryPaced p50-more-ms",
+		format: "%.2f ms", bound: most, limit: 2},
+	{name: "  by hand", metric: "TelemetryPaced hand-p50-ms", format: "%.2f ms"},
+	{name: "  Faultline", metric: "TelemetryPaced faultline-p50-ms", format: "%.2f ms"},
+	{name: "iot-platform ready, 200 devices logged in", metric: "Ready ready-ms",
+		format: "%.0f ms", bound: lessing, limit: 1000},
+	{name: "  engines by", metric: "Ready engines-ms", format: "%.0f ms"},
+	{name: "  gateway and data_api by", metric: "Ready data_api-ms", format: "%.0f ms"},
+	{name: "  worker1, in its consumer group, by", metric: "Ready worker1-ms", format: "%.0f ms"},
+	{name: "  50 app users by", metric: "Ready app-ms", format: "%.0f ms"},
+	{name: "  200 devices by", metric: "Ready hw-ms", format: "%.0f ms"},
+	{name: "  processor time of it all", metric: "Ready cpu-ms", format: "%.0f ms"},
+	{name: "recorder, an event at 200,000 a second", metric: "RecordPaced ns/event",
+		format: "%.0f ns", bound: lessing, limit: 1000},
+	{name: "recorder, allocations an event", metric: "RecordBurst allocs/op",
+		format: "%.3f", bound: most, limit: 1, share: 200_000},
+	{name: "load with history against without, processor time", metric: "Recording cpu-more-%",
+		format: "%+.1f %%", bound: most, limit: 3},
+	{name: "check of a real run, on one core", metric: "Check check-events/s",
+		format: "%.2f M events/s", bound: least, limit: 1, share: 1e6},
+	{name: "judge alone, no file", metric: "Judge events/s",
+		format: "%.2f M events/s", bound: least, limit: 1, share: 1e6},
+	{name: "check, memory a message", metric: "Judge B/message",
+		format: "%.0f bytes", bound: most, limit: 64},
+	{name: "history on disk, an event", metric: "Check disk-B/event",
+		format: "%.1f bytes", bound: lessing, limit: 40},
+}
+
+// demo is the last line of the long table.
+var demo = figure{
+	name: "make demo from a built tree", metric: "demo s", format: "%.0f s", bound: lessing, limit: 60,
+}
+
+func (f figure) per() float64 {
+	if f.share == 0 {
+		return 1
+	}
+	return f.share
+}
+
+func (f figure) good(value float64) bool {
+	switch f.bound {
+	case least:
+		return value >= f.limit
+	case most:
+		return value <= f.limit
+	case lessing:
+		return value < f.limit
+	}
+	return true
+}
+
+func (f figure) show(value float64) string { return fmt.Sprintf(f.format, value) }
+
+func (f figure) required() string {
+	sign := [...]string{none: "", least: "≥ ", most: "≤ ", lessing: "< "}[f.bound]
+	if f.bound == none {
+		return ""
+	}
+	return sign + f.show(f.limit)
+}
