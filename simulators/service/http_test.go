@@ -181,8 +181,13 @@ func TestPollWaits(t *testing.T) {
 		r := newRig(t, httpTopology, nil)
 		defer r.close()
 		begin := time.Now()
-		time.AfterFunc(3*time.Second, func() { r.ask("POST", "/notes", r.job(0, `{}`)) })
+		posted := make(chan struct{})
+		time.AfterFunc(3*time.Second, func() {
+			defer close(posted)
+			r.ask("POST", "/notes", r.job(0, `{}`))
+		})
 		got := r.ask("GET", mailbox.Path("worker/notes/:id", "d-1", 0), nil)
+		<-posted
 		if waited := time.Since(begin); got.Status != 200 || waited != 3*time.Second {
 			t.Errorf("poll answered %d after %v, want 200 after 3s", got.Status, waited)
 		}

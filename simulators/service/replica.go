@@ -295,14 +295,14 @@ func (r *replica) crash() {
 	})
 }
 
-// abandon drops connections and work in hand.
+// abandon drops connections, then work in hand: nobody hears of what that still says.
 func (r *replica) abandon() {
 	r.actor.Gone(simulators.ReasonStopped)
-	r.abandons()
-	r.held.crash()
 	if server := r.server.Load(); server != nil {
 		server.Kill()
 	}
+	r.held.crash()
+	r.abandons()
 }
 
 // bury waits for what a crash left and clears it up.

@@ -68,6 +68,11 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make service %q: %w", c.Node.Name, err)
 	}
+	for _, h := range c.Node.Handlers {
+		if do := c.Env.Code.Handler(c.Node.Name, h.Name); do != nil {
+			p.Replace(h.Name, do)
+		}
+	}
 	authority, err := auth.New(c.Env.Key)
 	if err != nil {
 		return nil, fmt.Errorf("make service %q: %w", c.Node.Name, err)
