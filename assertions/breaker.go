@@ -20,9 +20,11 @@ type BreakerParams struct {
 //
 // Definition, per replica: after the declared number of transient failures in a row, all within the
 // window, no further try begins (100 ms tolerance) until the breaker has opened; while it is open
-// no try begins (5 ms tolerance); it stays open for at least the declared time before it lets a
+// no try begins (10 ms tolerance); it stays open for at least the declared time before it lets a
 // trial through; it does not open on fewer failures than declared. A permanent failure is an
 // answer: the far end works.
+//
+// What the harness's own scheduling delay at that time explains is excused and counted.
 //
 // Evidence: Breaker rows and the rows of the step (Attempt rows for a handler's own). Valid: there
 // were tries, and all kept to it. Invalid: not-opened, call-while-open, half-open-early or
@@ -39,7 +41,7 @@ func Breaker(p BreakerParams) Check {
 
 const (
 	breakerSlack = int64(100 * time.Millisecond) // from one failure too many to the opening
-	openSlack    = int64(5 * time.Millisecond)   // tries that were let through just before
+	openSlack    = int64(10 * time.Millisecond)  // tries that were let through just before
 )
 
 type breaker struct {
@@ -50,6 +52,7 @@ type breaker struct {
 	batch     bool // one try makes a row for each message of a batch
 	replicas  map[int32]*circuit
 	r         ruling
+	doubtful  []delayed
 	rows      int
 	opened    int
 	failures  int
@@ -144,8 +147,9 @@ func (c *breaker) change(k *circuit, e *history.Event) {
 	}
 	if e.Reason == "half_open" && k.state == "open" &&
 		e.At-k.since < int64(c.declared.Open)-openSlack {
-		c.wrong(e, "half-open-early", fmt.Sprintf("let a trial through after %v, declared %v",
-			seconds(e.At-k.since), c.declared.Open))
+		c.timed(e, k.since+int64(c.declared.Open)-e.At, "half-open-early",
+			fmt.Sprintf("let a trial through after %v, declared %v",
+				seconds(e.At-k.since), c.declared.Open))
 	}
 	k.state, k.since, k.due = e.Reason, e.At, 0
 	k.inRow, k.reported = k.inRow[:0], false
@@ -173,12 +177,13 @@ func (c *breaker) row(k *circuit, e *history.Event) {
 	c.rows++
 	switch {
 	case k.state == "open" && start > k.since+openSlack:
-		c.wrong(e, "call-while-open", fmt.Sprintf("began a try at %v, open since %v",
+		c.timed(e, start-k.since, "call-while-open", fmt.Sprintf("began a try at %v, open since %v",
 			seconds(start), seconds(k.since)))
 	case k.due > 0 && start > k.due+breakerSlack && !k.reported:
 		k.reported = true
-		c.wrong(e, "not-opened", fmt.Sprintf("began a try at %v, after %d failures in a row by %v",
-			seconds(start), c.declared.Failures, seconds(k.due)))
+		c.timed(e, start-k.due-breakerSlack, "not-opened",
+			fmt.Sprintf("began a try at %v, after %d failures in a row by %v",
+				seconds(start), c.declared.Failures, seconds(k.due)))
 	}
 	if e.Outcome == history.Ok || permanent(e.Reason, c.permanent) {
 		k.inRow, k.due, k.reported = k.inRow[:0], 0, false
@@ -204,14 +209,46 @@ func lastOf(list []int64, n int) []int64 {
 	return list
 }
 
+// delayed is an anomaly that a delay of the harness may explain, by so much.
+type delayed struct {
+	anomaly Anomaly
+	at      time.Duration
+	excess  time.Duration
+}
+
+// timed keeps an anomaly of time until the harness's own delay around it is known.
+func (c *breaker) timed(e *history.Event, excess int64, kind, text string) {
+	if len(c.doubtful) < mostLate {
+		c.doubtful = append(c.doubtful,
+			delayed{c.about(e, kind, text), time.Duration(e.At), time.Duration(excess)})
+	}
+}
+
+// settle takes the anomalies of time that the harness's own delay does not explain.
+func (c *breaker) settle() (excused int) {
+	for _, d := range c.doubtful {
+		around := Window{d.at - time.Second, d.at + time.Second}
+		if d.excess > time.Duration(c.ledger.delay(around)) {
+			c.r.anomaly(d.anomaly)
+			continue
+		}
+		excused++
+	}
+	return excused
+}
+
 func (c *breaker) wrong(e *history.Event, kind, text string) {
+	c.r.anomaly(c.about(e, kind, text))
+}
+
+func (c *breaker) about(e *history.Event, kind, text string) Anomaly {
 	where := place(c.p.Node, c.p.Handler, c.p.Step)
 	a := Anomaly{Kind: kind, Flow: e.Flow, Message: e.Message, Where: where,
 		Text: fmt.Sprintf("the breaker of %s, replica %d, %s", where, e.Replica, text)}
 	if e.Message < 0 {
 		a.Events = []history.Event{*e}
 	}
-	c.r.anomaly(a)
+	return a
 }
 
 func (c *breaker) Verdict() Verdict {
@@ -226,5 +263,6 @@ func (c *breaker) Verdict() Verdict {
 	c.r.count("tries", c.rows, "tries")
 	c.r.count("failures", c.failures, "tries")
 	c.r.count("opened", c.opened, "times")
+	c.r.count("excused_by_delay", c.settle(), "tries")
 	return c.r.verdict("opened %d times over %d failures of %d tries", c.opened, c.failures, c.rows)
 }

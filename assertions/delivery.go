@@ -2,6 +2,8 @@ package assertions
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/faultline-sim/faultline/assertions/history"
@@ -103,7 +105,7 @@ func (n account) figures(r *ruling) {
 // account adds up a flow and gives its counterexamples to the ruling.
 func (l *Ledger) account(f *flowLedger, r *ruling) account {
 	var n account
-	waiting := l.waiting(f)
+	standing := l.standing(f)
 	for i := range f.size {
 		m := f.rows.get(i)
 		f.surplus(i, &m, r, &n)
@@ -111,7 +113,7 @@ func (l *Ledger) account(f *flowLedger, r *ruling) account {
 			continue
 		}
 		n.owed++
-		n.add(l.end(f, i, &m, waiting, r), i)
+		n.add(l.end(f, i, &m, standing, r), i)
 	}
 	return n
 }
@@ -158,11 +160,11 @@ func (f *flowLedger) owes(m *row) bool {
 }
 
 // end is the worst ending among a message's legs.
-func (l *Ledger) end(f *flowLedger, i int64, m *row, w waiting, r *ruling) ending {
+func (l *Ledger) end(f *flowLedger, i int64, m *row, s []standing, r *ruling) ending {
 	worst := isFound
 	for j, leg := range f.route.legs {
 		e := f.legEnd(j, i, l)
-		if e == isLost && l.moving(m, w) {
+		if e == isLost && l.moving(m, s) {
 			e = isInFlight
 		}
 		if e == isLost && f.route.flow.Guarantee == topology.AtMostOnce {
@@ -210,31 +212,54 @@ func (l *Ledger) deadReadable(f *flowLedger, leg int) bool {
 }
 
 // moving says whether a message was still on its way when the drain ended: heard of just before,
-// or last seen entering a channel that was not empty.
-func (l *Ledger) moving(m *row, w waiting) bool {
-	return m.sent+int64(m.last)*1000 > l.drainEnd()-quiet || m.hops&w.inside != 0 ||
-		w.atSource && m.hops == 0
+// or last seen in a channel that was not empty.
+func (l *Ledger) moving(m *row, in []standing) bool {
+	if m.sent+int64(m.last)*1000 > l.drainEnd()-quiet {
+		return true
+	}
+	return slices.ContainsFunc(in, func(s standing) bool {
+		return m.hops&s.in == s.in && m.hops&s.out == 0
+	})
 }
 
-// waiting is where a flow's messages may stand when the drain ends: hops into channels that were
-// not empty by their last reading, and the channel that the source itself sends to.
-type waiting struct {
-	inside   uint64
-	atSource bool
-}
+// standing is a channel that was not empty when the drain ended: the hop by which messages came in
+// (0 for a source that leaves no row of its own), and the hops by which they left.
+type standing struct{ in, out uint64 }
 
-func (l *Ledger) waiting(f *flowLedger) (w waiting) {
+// standing are the channels in which a flow's messages may have stood when the drain ended: those
+// with a depth by their last reading, and, where something still moved then, those that nobody can
+// read the depth of.
+func (l *Ledger) standing(f *flowLedger) (all []standing) {
 	for _, h := range f.kinds {
-		if h.key.kind == history.Publish && l.depth(h.to) > 0 {
-			w.inside |= h.took
+		if h.key.kind != history.Publish {
+			continue
+		}
+		depth, read := l.depth(h.to)
+		switch {
+		case depth > 0:
+			all = append(all, standing{in: h.took})
+		case !read && l.moved > l.drainEnd()-quiet:
+			all = append(all, standing{in: h.took, out: f.receives(h.to)})
 		}
 	}
 	for _, path := range f.route.flow.Paths {
 		if len(path) > 1 && path[0].Node == f.route.flow.Source() {
-			w.atSource = w.atSource || l.depth(path[1].Channel) > 0
+			if depth, _ := l.depth(path[1].Channel); depth > 0 {
+				all = append(all, standing{out: math.MaxUint64})
+			}
 		}
 	}
-	return w
+	return all
+}
+
+// receives are the hops by which messages leave a channel.
+func (f *flowLedger) receives(channel string) (bits uint64) {
+	for _, h := range f.kinds {
+		if h.key.kind == history.Receive && h.from == channel {
+			bits |= h.took
+		}
+	}
+	return bits
 }
 
 // surplus counts what is at a sink and should not be, or too often.

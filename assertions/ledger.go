@@ -32,6 +32,7 @@ type Ledger struct {
 	now   passage // what the last event was found to be
 	first int64   // the first event's time
 	last  int64   // the last event's time
+	moved int64   // the last event of a message before the audit
 	count int64
 	shed  int64
 	ended bool
@@ -67,14 +68,16 @@ type birth struct {
 // backlog names a channel and the consumers that have not yet been done with what is in it.
 type backlog struct{ channel, group string }
 
-// depth is what stood in a channel when the drain ended, over all its consumers.
-func (l *Ledger) depth(channel string) (sum int64) {
+// depth is what stood in a channel when the drain ended, over all its consumers; read is false when
+// nobody told.
+func (l *Ledger) depth(channel string) (sum int64, read bool) {
 	for b, r := range l.depths {
 		if b.channel == channel {
 			sum += r.value
+			read = true
 		}
 	}
-	return sum
+	return sum, read
 }
 
 // passage is how the ledger understood one event; checkers that see the same event read it.
@@ -168,6 +171,9 @@ func (l *Ledger) message(e *history.Event) {
 		l.recent = f
 	}
 	l.now.flow = f
+	if e.Kind != history.Found {
+		l.moved = e.At
+	}
 	f.observe(e, l.routes, &l.now)
 	if e.Kind == history.Derive || len(l.born) > 0 && e.Kind == history.Publish {
 		l.birth(e)

@@ -249,6 +249,19 @@ func TestEvidence(t *testing.T) {
 			t.Errorf("needs %q, want %q", verdicts[0].Unknown, want)
 		}
 	})
+	t.Run("delivery/in a channel nobody can measure, drain cut short/in flight", func(t *testing.T) {
+		l := valid().without(func(e history.Event) bool {
+			return e.Message == hit && e.Node != "device"
+		}).with(func(l *log) { l.acked("t", messages-1, auditFrom-ms(1)) })
+		expect(t, l, map[string][]string{"delivery[t]": {"unknown"}, "conservation": {"unknown"}},
+			assertions.Delivery("t"), assertions.Conservation())
+	})
+	t.Run("delivery/in a channel nobody can measure, nothing moves/lost", func(t *testing.T) {
+		l := valid().without(func(e history.Event) bool {
+			return e.Message == hit && e.Node != "device"
+		})
+		expect(t, l, lost(), assertions.Delivery("t"), assertions.Conservation())
+	})
 	t.Run("delivery/waiting in a channel when the drain ends/in flight", func(t *testing.T) {
 		l := valid().without(func(e history.Event) bool {
 			return is(hit, "lake")(e) || is(hit, "worker")(e) || is(hit, "api")(e)

@@ -8,10 +8,11 @@ import (
 	"github.com/faultline-sim/faultline/topology/policy"
 )
 
-// permanent says whether a reason is one that trying again cannot mend: a broken schema and a bad
-// token never can, nor what the policy declares.
+// permanent says whether a reason is one that trying again cannot mend: a broken schema, a bad token
+// and a refusal for good never can, nor what the policy declares.
 func permanent(reason string, declared []string) bool {
-	return reason == "schema" || reason == "auth" || slices.Contains(declared, reason)
+	return reason == "schema" || reason == "auth" || reason == "permanent" ||
+		slices.Contains(declared, reason)
 }
 
 // perhapsPermanent is permanent, and also where a declared status ("404") may stand behind the

@@ -52,6 +52,14 @@ func TestBreaker(t *testing.T) {
 			c.state(141, "open")
 			c.call(500, history.Fail, "5xx")
 		}, only(name, "invalid", "call-while-open t-500")},
+		{"breaker/try while open and the harness was delayed/valid", func(c *circuit) {
+			c.fails(100, 5)
+			c.state(141, "open")
+			c.call(200, history.Fail, "5xx")
+			c.add(history.Gauge, ms(190), func(e *history.Event) {
+				e.Step, e.Value = "sched_delay_ns", int64(ms(80))
+			})
+		}, nil},
 		{"breaker/refused while open/valid", func(c *circuit) {
 			c.fails(100, 5)
 			c.state(141, "open")

@@ -278,7 +278,7 @@ func (c *retry) amplification() (worst float64, wire string) {
 			}
 			if c.p.Amplification > 0 && ratio > c.p.Amplification {
 				c.r.anomaly(Anomaly{Kind: "amplified", Flow: f.name, Message: -1, Where: h.key.wire,
-					Text: fmt.Sprintf("%d tries for %d messages of %s over %s (%.2f each, budget %.2f)",
+					Text: fmt.Sprintf("%d tries for %d messages of %s over %s (%.2f, budget %.2f)",
 						h.tries, h.distinct, f.name, h.key.wire, ratio, c.p.Amplification)})
 			}
 		}
