@@ -35,6 +35,8 @@ const (
 	ReasonRateLimit   = "rate_limit"   // not tried, too many in a while
 	ReasonCrash       = "crash"        // the replica crashed meanwhile
 	ReasonStopped     = "stopped"      // the replica or member was stopped meanwhile
+	ReasonPanic       = "panic"        // a handler of the user's own panicked
+	ReasonPermanent   = "permanent"    // a handler of the user's own refused the message for good
 )
 
 // Failure is why a try, a step or an attempt did not work: its outcome (Fail, or Unknown when it
@@ -113,10 +115,10 @@ func ExplainStatus(status int) *Failure {
 	return f
 }
 
-// Final says that trying again is of no use: a broken schema and a bad token never are, nor are the
-// reasons and statuses that a policy declares permanent.
+// Final says that trying again is of no use: a broken schema, a bad token and a refusal for good never
+// are, nor are the reasons and statuses that a policy declares permanent.
 func (f *Failure) Final(permanent []string) bool {
-	return f.Permanent || f.Reason == ReasonSchema || f.Reason == ReasonAuth ||
+	return f.Permanent || f.Reason == ReasonSchema || f.Reason == ReasonAuth || f.Reason == ReasonPermanent ||
 		slices.Contains(permanent, f.Reason) ||
 		f.Status != 0 && slices.Contains(permanent, strconv.Itoa(f.Status))
 }

@@ -30,6 +30,8 @@ type Env struct {
 	TracePrefix [8]byte
 	// Key signs and verifies the tokens that the topology's auth services issue.
 	Key []byte
+	// Code is the user's own, in place of what would be simulated; nil is none.
+	Code *Code
 
 	numbers sync.Map // sequence to its next number
 	births  births
