@@ -20,7 +20,7 @@ type BreakerParams struct {
 //
 // Definition, per replica: after the declared number of transient failures in a row, all within the
 // window, no further try begins (100 ms tolerance) until the breaker has opened; while it is open
-// no try begins (10 ms tolerance); it stays open for at least the declared time before it lets a
+// no try begins (100 ms tolerance); it stays open for at least the declared time before it lets a
 // trial through; it does not open on fewer failures than declared. A permanent failure is an
 // answer: the far end works.
 //
@@ -40,8 +40,8 @@ func Breaker(p BreakerParams) Check {
 }
 
 const (
-	breakerSlack = int64(100 * time.Millisecond) // from one failure too many to the opening
-	openSlack    = int64(10 * time.Millisecond)  // tries that were let through just before
+	breakerSlack = int64(100 * time.Millisecond) // between a try that was let through and its start
+	openSlack    = int64(10 * time.Millisecond)  // between a change and its row
 )
 
 type breaker struct {
@@ -176,8 +176,9 @@ func (c *breaker) row(k *circuit, e *history.Event) {
 	k.start = start
 	c.rows++
 	switch {
-	case k.state == "open" && start > k.since+openSlack:
-		c.timed(e, start-k.since, "call-while-open", fmt.Sprintf("began a try at %v, open since %v",
+	case k.state == "open" && start > k.since+breakerSlack:
+		c.timed(e, start-k.since-breakerSlack, "call-while-open",
+			fmt.Sprintf("began a try at %v, open since %v",
 			seconds(start), seconds(k.since)))
 	case k.due > 0 && start > k.due+breakerSlack && !k.reported:
 		k.reported = true

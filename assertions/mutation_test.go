@@ -249,7 +249,8 @@ func TestEvidence(t *testing.T) {
 			t.Errorf("needs %q, want %q", verdicts[0].Unknown, want)
 		}
 	})
-	t.Run("delivery/in a channel nobody can measure, drain cut short/in flight", func(t *testing.T) {
+	t.Run("delivery/in a channel nobody can measure, drain cut short/in flight",
+		func(t *testing.T) {
 		l := valid().without(func(e history.Event) bool {
 			return e.Message == hit && e.Node != "device"
 		}).with(func(l *log) { l.acked("t", messages-1, auditFrom-ms(1)) })

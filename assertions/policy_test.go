@@ -55,8 +55,8 @@ func TestBreaker(t *testing.T) {
 		{"breaker/try while open and the harness was delayed/valid", func(c *circuit) {
 			c.fails(100, 5)
 			c.state(141, "open")
-			c.call(200, history.Fail, "5xx")
-			c.add(history.Gauge, ms(190), func(e *history.Event) {
+			c.call(300, history.Fail, "5xx")
+			c.add(history.Gauge, ms(290), func(e *history.Event) {
 				e.Step, e.Value = "sched_delay_ns", int64(ms(80))
 			})
 		}, nil},
