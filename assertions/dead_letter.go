@@ -121,7 +121,8 @@ func (c *deadLetterChecker) of(e *history.Event, way int) *deadMessage {
 	return d
 }
 
-// attempt notes a run that was the last one, and a later success that takes the debt away.
+// attempt notes a run that was the last one, whether it failed or was never answered, and a later
+// success that takes the debt away.
 func (c *deadLetterChecker) attempt(e *history.Event, i int) {
 	w := &c.ways[i]
 	switch {
@@ -129,8 +130,8 @@ func (c *deadLetterChecker) attempt(e *history.Event, i int) {
 		if d := c.dead[subject{e.Flow, e.Message}]; d != nil && d.sent+d.unsure == 0 {
 			d.owed = false
 		}
-	case e.Outcome == history.Fail && (int(e.Attempt) >= w.most() || permanent(e.Reason,
-		w.permanent())):
+	case e.Reason == "crash" || e.Reason == "stopped": // it will be delivered again
+	case int(e.Attempt) >= w.most() || permanent(e.Reason, w.permanent()):
 		d := c.of(e, i)
 		d.owed, d.at, d.why = true, e.At, e.Reason
 	}
