@@ -1,0 +1,144 @@
+package scenariotest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/faultline-sim/faultline/simulators"
+	"github.com/faultline-sim/faultline/simulators/message"
+	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/diag"
+)
+
+// leaveWithin is how long the test's own functions may take to return when the run is over.
+const leaveWithin = 3 * time.Second
+
+// code is the test's own code in one run, and what is to be said about it.
+type code struct {
+	given simulators.Code
+
+	mu      sync.Mutex
+	calls   map[string]int // functions that run now, by name
+	idle    chan struct{}  // closed when none runs; nil where nobody waits
+	errs    []error
+	failing map[string]*failures
+}
+
+// failures are the attempts of one handler that failed.
+type failures struct {
+	n     int
+	first error
+}
+
+// code finds what each function stands for. All names that stand for nothing are one error.
+func (s *settings) code(t *topology.Topology) (*code, error) {
+	c := &code{
+		given: simulators.Code{
+			Handlers:  map[simulators.HandlerName]simulators.HandlerFunc{},
+			Processes: map[string]simulators.ProcessFunc{},
+		},
+		calls: map[string]int{}, failing: map[string]*failures{},
+	}
+	var wrong diag.List
+	for _, h := range s.handlers {
+		name, err := handler(t, h.name)
+		if err == nil && c.given.Handlers[name] != nil {
+			err = errTwice
+		}
+		if err != nil {
+			wrong.Add(diag.Position{File: "scenariotest.Handler"}, "unknown-handler", "%q: %v", h.name, err)
+			continue
+		}
+		c.given.Handlers[name] = c.handlerFunc(h.name, h.do)
+	}
+	if !wrong.Empty() {
+		return nil, &MistakesError{wrong}
+	}
+	return c, nil
+}
+
+func (c *code) simulators() *simulators.Code { return &c.given }
+
+// running runs a function in a goroutine and knows that it runs.
+func (c *code) running(name string, do func()) {
+	c.mu.Lock()
+	c.calls[name]++
+	c.mu.Unlock()
+	go func() {
+		defer c.ended(name)
+		do()
+	}()
+}
+
+func (c *code) ended(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.calls[name]--; c.calls[name] == 0 {
+		delete(c.calls, name)
+	}
+	if len(c.calls) == 0 && c.idle != nil {
+		close(c.idle)
+		c.idle = nil
+	}
+}
+
+// failed notes an attempt that failed.
+func (c *code) failed(name string, m *message.Message, attempt int, err error) {
+	if err == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := c.failing[name]
+	if f == nil {
+		f = &failures{first: fmt.Errorf("%s, attempt %d: %w", m.ID(), attempt, err)}
+		c.failing[name] = f
+	}
+	f.n++
+}
+
+// faults waits for functions that still run, and is all that the code did wrong.
+func (c *code) faults() []error {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
+	defer cancel()
+	select {
+	case <-c.quiet():
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	errs := c.errs
+	for _, name := range slices.Sorted(maps.Keys(c.calls)) {
+		errs = append(errs, fmt.Errorf("%q did not return within %s after its context ended: %d calls are left",
+			name, leaveWithin, c.calls[name]))
+	}
+	return errs
+}
+
+// quiet is closed when no function runs.
+func (c *code) quiet() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	idle := make(chan struct{})
+	if len(c.calls) == 0 {
+		close(idle)
+		return idle
+	}
+	c.idle = idle
+	return idle
+}
+
+// notes are the handlers whose attempts failed, with the first failure of each.
+func (c *code) notes() (lines []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(c.failing)) {
+		f := c.failing[name]
+		lines = append(lines, fmt.Sprintf("handler %q: %d attempts failed, the first at %v", name, f.n, f.first))
+	}
+	return lines
+}
