@@ -47,7 +47,7 @@ func Messages(w io.Writer, all []history.Message, opt MessagesOptions) error {
 		p.printf("no messages\n")
 	}
 	if left > 0 {
-		p.printf("  and %d more\n", left)
+		p.printf("%d more are not shown\n", left)
 	}
 	return p.err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -40,12 +39,12 @@ func (t *terminal) writeStart(dir string) error {
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(path); err == nil {
 			return usage(fmt.Errorf("%s exists already", path), "name a folder without it: faultline init DIR")
 		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return environment(err, "")
+		return environment(err, "name another folder: faultline init DIR")
 	}
 	for _, e := range entries {
 		content, err := fs.ReadFile(start, "start/"+e.Name())

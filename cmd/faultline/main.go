@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/faultline-sim/faultline/topology/diag"
 )
 
 func main() {
@@ -46,7 +48,7 @@ Exit codes: 0 all verdicts valid; 1 something invalid; 2 usage, or a mistake in 
 3 something unknown, nothing invalid; 4 the environment failed.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          noCommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
@@ -72,4 +74,22 @@ Exit codes: 0 all verdicts valid; 1 something invalid; 2 usage, or a mistake in 
 	}
 	root.AddCommand(newVersion(t))
 	return root
+}
+
+// noCommand refuses a first word that is no command, and says which ones there are.
+func noCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	hint := "see 'faultline --help'"
+	if near := diag.Nearest(args[0], names); near != "" {
+		hint = fmt.Sprintf("did you mean %q? 'faultline --help' lists all commands", near)
+	}
+	return usage(fmt.Errorf("unknown command %q", args[0]), hint)
 }

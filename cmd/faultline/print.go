@@ -61,8 +61,8 @@ func (t *terminal) notLoaded(diags diag.List, err error) error {
 }
 
 // endedEarly is the error of a run whose files are written: that of the environment, or of a run
-// that was stopped, which leaves its verdicts unknown.
-func endedEarly(stopped, written error) error {
+// that was stopped, which leaves unknown what was not shown invalid before.
+func endedEarly(stopped, written error, value assertions.Value) error {
 	if written != nil {
 		return environment(written, "")
 	}
@@ -74,7 +74,11 @@ func endedEarly(stopped, written error) error {
 	case errors.As(stopped, &env):
 		return environment(stopped, environmentHint(stopped))
 	case errors.As(stopped, &early):
-		return &exit{Code: exitUnknown, Err: stopped, Hint: "the run's folder has its history up to then"}
+		code := exitUnknown
+		if value == assertions.Invalid {
+			code = exitInvalid
+		}
+		return &exit{Code: code, Err: stopped, Hint: "the run's folder has its history up to then"}
 	}
 	return environment(stopped, "")
 }

@@ -49,7 +49,7 @@ func (t *terminal) runScenario(ctx context.Context, file string, o runOptions) (
 	}
 
 	// report: verdicts to files and terminal
-	return report, endedEarly(stopped, judge.Write(dir, report))
+	return report, endedEarly(stopped, judge.Write(dir, report), report.Value)
 }
 
 // newFolder makes the run's folder with its plan in it.
@@ -168,7 +168,8 @@ func (t *terminal) runAll(ctx context.Context, files []string, o runOptions, qui
 			o.progress = p.show
 		}
 		report, err := t.runScenario(ctx, file, o)
-		if err != nil {
+		var early *runner.StoppedError
+		if err != nil && !errors.As(err, &early) {
 			return err
 		}
 		if o.planOnly {
@@ -176,6 +177,9 @@ func (t *terminal) runAll(ctx context.Context, files []string, o runOptions, qui
 		}
 		if err := t.print(report, format); err != nil {
 			return environment(err, "")
+		}
+		if err != nil {
+			return err
 		}
 		all = append(all, report)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,13 +44,11 @@ func newExplain(t *terminal) *cobra.Command {
 	}
 }
 
-// explained are all words that have an explanation.
+// explained are all words that have an explanation, sorted.
 func explained() []string {
-	var words []string
-	words = append(words, topology.Words()...)
-	words = append(words, scenarios.Words()...)
-	words = append(words, spec.Words()...)
-	return words
+	words := slices.Concat(topology.Words(), scenarios.Words(), spec.Words())
+	slices.Sort(words)
+	return slices.Compact(words)
 }
 
 func newSchema(t *terminal) *cobra.Command {
