@@ -35,7 +35,7 @@ var faultWords = map[string]string{
 	"direction": "requests, replies or both (default), seen from the dialler",
 	"replica":   "one replica by number, counted from 0 (default: all)",
 	"latency":   "a duration such as 300ms",
-	"rate":      "of bandwidth: bytes in a time, 64KB/s; of quota: requests in a time, 5/s",
+	"rate":      "requests in a time such as 5/s; of bandwidth: bytes in a second such as 64KB/s",
 	"bytes":     "a number of bytes: 512B, 64KB, 1MiB",
 	"share":     "of messages or members: 25% or 0.25 (default all); the same messages in every run with the same seed",
 	"status":    "an HTTP status from 400 to 599 (default 500)",

@@ -36,12 +36,21 @@ func newExplain(t *terminal) *cobra.Command {
 				}
 			}
 			if len(texts) == 0 {
-				return usage(fmt.Errorf("no word %q", args[0]), diag.Expected(args[0], explained()))
+				return usage(fmt.Errorf("no word %q", args[0]), nearWord(args[0]))
 			}
 			fmt.Fprintln(t.out, strings.Join(texts, "\n\n"))
 			return nil
 		},
 	}
+}
+
+// nearWord is what to do about a word that has no explanation.
+func nearWord(word string) string {
+	hint := "'faultline explain' lists all words"
+	if near := diag.Nearest(word, explained()); near != "" {
+		hint += fmt.Sprintf("; did you mean %q", near)
+	}
+	return hint
 }
 
 // explained are all words that have an explanation, sorted.
