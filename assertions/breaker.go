@@ -179,7 +179,7 @@ func (c *breaker) row(k *circuit, e *history.Event) {
 	case k.state == "open" && start > k.since+breakerSlack:
 		c.timed(e, start-k.since-breakerSlack, "call-while-open",
 			fmt.Sprintf("began a try at %v, open since %v",
-			seconds(start), seconds(k.since)))
+				seconds(start), seconds(k.since)))
 	case k.due > 0 && start > k.due+breakerSlack && !k.reported:
 		k.reported = true
 		c.timed(e, start-k.due-breakerSlack, "not-opened",

@@ -174,7 +174,7 @@ func (c *isolation) flow(f *flowLedger, w Window, inside bool, r *ruling) (loade
 		out = &scratch
 	}
 	before := out.found()
-	steady, hasSteady := c.ledger.span("steady")
+	steady, hasSteady := c.ledger.steady()
 	for j := range f.route.legs {
 		s := f.measure(j, w)
 		if s.offered == 0 {

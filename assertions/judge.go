@@ -56,13 +56,24 @@ const (
 // in time order and may be reused by the iterator. When there are anomalies the history is read
 // once more, for their events, so the iterator must be able to start again. It never panics.
 func Judge(events iter.Seq[*history.Event], checks []Check, c Context) []Verdict {
+	verdicts, _ := JudgeWithLedger(events, checks, c)
+	return verdicts
+}
+
+// JudgeWithLedger is Judge, and the account that the verdicts stand on.
+func JudgeWithLedger(
+	events iter.Seq[*history.Event], checks []Check, c Context,
+) ([]Verdict, *Ledger) {
 	court := newCourt(checks, c)
 	for e := range events {
 		court.observe(e)
 	}
 	verdicts := court.verdicts()
+	if slices.ContainsFunc(checks, func(c Check) bool { return c.Property == "steady" }) {
+		unsettle(verdicts)
+	}
 	attachEvidence(events, verdicts)
-	return verdicts
+	return verdicts, court.ledger
 }
 
 // seat is one checker at work. Broken says why it is no longer listened to.

@@ -13,10 +13,14 @@ import (
 // declared SLO is broken by them.
 //
 // Evidence: Phase rows, Produce rows, arrivals. Valid: every flow with messages in the phase
-// completed some and broke no SLO. Invalid: one is broken (failed or late). Unknown: there was no
-// steady phase or no message in it, or latency is over its bound while the harness itself was
-// delayed by more than the tolerance (100 ms). A run whose steady state does not hold has measured
-// nothing else either: its other verdicts stand on sand, and the summary says so.
+// completed some and broke no SLO. Never invalid: a run whose steady state does not hold has measured
+// nothing, so the verdict is unknown, with what was broken (failed or late), and so are the verdicts
+// that compare with it (isolation and recovery). Unknown also: there was no steady phase or no
+// message in it, or latency is over its bound while the harness itself was delayed by more than the
+// tolerance (100 ms).
+//
+// Messages sent in the phase's last fifth, one second at most, are left out: they may be on their
+// way still when the first fault is injected.
 //
 // A steady phase is short, so an SLO counts as kept here on fewer messages than it takes to vouch
 // for it; delivery and isolation do not do that. Cost: one pass over each flow's rows.
@@ -38,7 +42,7 @@ func (c *steady) Observe(*history.Event) {}
 func (c *steady) Verdict() Verdict {
 	var r ruling
 	r.sound(c.ledger)
-	w, ok := c.ledger.span("steady")
+	w, ok := c.ledger.steady()
 	if !ok {
 		r.lack("a steady phase")
 	}
@@ -59,8 +63,34 @@ func (c *steady) Verdict() Verdict {
 	}
 	r.count("offered", offered, "messages")
 	r.figure("sched_delay_max", float64(c.ledger.delay(w)), "ns")
-	return r.verdict("%d legs within their SLO over %v", judged,
+	v := r.verdict("%d legs within their SLO over %v", judged,
 		(w.To - w.From).Round(time.Millisecond))
+	if v.Value == Invalid {
+		v.Value, v.Unknown = Unknown, "a load and a machine under which the system is well before anything is broken"
+	}
+	return v
+}
+
+// steady is the steady phase without its last messages, which a fault may have met on their way.
+func (l *Ledger) steady() (Window, bool) {
+	w, ok := l.span("steady")
+	w.To -= min(time.Second, (w.To-w.From)/5)
+	return w, ok
+}
+
+// unsettle makes the verdicts that compare with the steady state unknown when it did not hold.
+func unsettle(verdicts []Verdict) {
+	for _, v := range verdicts {
+		if v.Property == "steady" && v.Value == Valid {
+			return
+		}
+	}
+	for i := range verdicts {
+		v := &verdicts[i]
+		if v.Property == "isolation" || v.Property == "recovery" {
+			v.Value, v.Unknown = Unknown, "a steady state to compare with: it did not hold, see steady"
+		}
+	}
 }
 
 func (c *steady) leg(f *flowLedger, s *sample, w Window, r *ruling) {

@@ -1,11 +1,8 @@
 package assertions
 
 import (
-	"iter"
 	"math"
 	"time"
-
-	"github.com/faultline-sim/faultline/assertions/history"
 )
 
 // Summary is what became of one flow's messages over the whole run.
@@ -45,16 +42,4 @@ func (l *Ledger) Summary() []Summary {
 		all = append(all, s)
 	}
 	return all
-}
-
-// JudgeWithLedger is Judge, and the account that the verdicts stand on.
-func JudgeWithLedger(events iter.Seq[*history.Event], checks []Check, c Context) ([]Verdict,
-	*Ledger) {
-	court := newCourt(checks, c)
-	for e := range events {
-		court.observe(e)
-	}
-	verdicts := court.verdicts()
-	attachEvidence(events, verdicts)
-	return verdicts, court.ledger
 }

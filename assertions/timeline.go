@@ -103,7 +103,7 @@ func (f *flowLedger) outcome(i int64, m *row) outcome {
 // and half as much again).
 func (t *timeline) norm(l *Ledger) norm {
 	n := norm{share: 1, backlog: 2}
-	w, ok := l.span("steady")
+	w, ok := l.steady()
 	if !ok {
 		return n
 	}

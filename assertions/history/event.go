@@ -79,7 +79,8 @@ const (
 	// Phase: the phase named by Step begins.
 	Phase
 	// NodeState: a node's Replica changed: Reason "up", "ready", "down", "crash", "connect",
-	// "disconnect", "login".
+	// "disconnect", "login"; StateCode says, before any of its replicas is up, that the node runs
+	// code of the user's own, of which nothing is seen from inside.
 	NodeState
 	// Gauge: Step names it ("depth", "lag", "bytes_up", "bytes_down", "sched_delay_ns", "unsettled"),
 	// Value is the reading, Node, Wire, Channel or Flow its subject.
@@ -89,6 +90,9 @@ const (
 	// Ended: the run is over and its audit complete; always the last event.
 	Ended
 )
+
+// StateCode is the Reason of a NodeState row that says that a node runs code of the user's own.
+const StateCode = "code"
 
 // Outcome says how something ended.
 type Outcome uint8

@@ -28,7 +28,7 @@ func (r *run) audit(ctx context.Context) error {
 			return fmt.Errorf("audit %q: %w", n.Name, err)
 		}
 	}
-	for _, ref := range r.plan.AsBuilt.DeadLetterChannels() {
+	for _, ref := range r.plan.Promise.DeadLetterChannels() {
 		if err := r.auditChannel(ctx, ref); err != nil {
 			return fmt.Errorf("audit channel %q: %w", ref, err)
 		}

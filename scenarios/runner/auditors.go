@@ -112,6 +112,30 @@ func (a *auditors) consumed(ctx context.Context, t *topology.Topology) (all []co
 	return all, nil
 }
 
+// declare makes the dead-letter channels that are promised and not made by anyone: a node that drops
+// what it should dead-letter has no use for them, but the audit looks into them all the same.
+func (a *auditors) declare(ctx context.Context, promise *topology.Topology) error {
+	ctx, cancel := context.WithTimeout(ctx, connectWithin)
+	defer cancel()
+	for _, ref := range promise.DeadLetterChannels() {
+		n := promise.Node(topology.ChannelNode(ref))
+		if n == nil || !readable(n) {
+			continue
+		}
+		b, err := a.broker(n)
+		if err == nil {
+			err = b.Connect(ctx)
+		}
+		if err == nil {
+			err = b.Declare(ctx, []*topology.Channel{{Ref: ref, Parallel: 1}})
+		}
+		if err != nil {
+			return fmt.Errorf("declare dead-letter channel %q: %w", ref, err)
+		}
+	}
+	return nil
+}
+
 // Close ends all audit clients.
 func (a *auditors) Close() error {
 	a.mu.Lock()

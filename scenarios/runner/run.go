@@ -122,6 +122,9 @@ func (r *run) setUp(ctx context.Context) error {
 	if err != nil {
 		return r.notUp(ctx, err)
 	}
+	if err := r.auditors.declare(ctx, r.plan.Promise); err != nil {
+		return r.notUp(ctx, err)
+	}
 	r.say("ready after %s", time.Duration(r.recorder.Now()).Round(time.Millisecond))
 	return nil
 }
