@@ -72,7 +72,8 @@ func readable(r reports.Report) reports.Report {
 func TestFiguresThatAreNoNumbersAreLeftOut(t *testing.T) {
 	r := reports.Report{Format: 1, Suspects: []reports.Suspect{{Where: "a", Score: math.NaN()}},
 		Verdicts: []assertions.Verdict{{Figures: []assertions.Figure{
-			{Name: "share", Value: math.NaN()}, {Name: "rate", Value: math.Inf(1)}, {Name: "found", Value: 2}}}}}
+			{Name: "share", Value: math.NaN()}, {Name: "rate", Value: math.Inf(1)}, {Name: "found",
+				Value: 2}}}}}
 	var out bytes.Buffer
 	if err := reports.JSON(&out, r); err != nil {
 		t.Fatal(err)
@@ -81,7 +82,8 @@ func TestFiguresThatAreNoNumbersAreLeftOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]assertions.Figure{{Name: "found", Value: 2}}, got.Verdicts[0].Figures); diff != "" {
+	if diff := cmp.Diff([]assertions.Figure{{Name: "found", Value: 2}},
+		got.Verdicts[0].Figures); diff != "" {
 		t.Errorf("figures (-want +got):\n%s", diff)
 	}
 	if len(r.Verdicts[0].Figures) != 3 {
@@ -91,9 +93,12 @@ func TestFiguresThatAreNoNumbersAreLeftOut(t *testing.T) {
 
 func TestResultsThatCannotBeReadAreRefused(t *testing.T) {
 	tests := []struct{ name, src, want string }{
-		{"format/newer/refused", `{"format": 99}`, "read result: format 99 is newer than this program's 1"},
-		{"format/missing/refused", `{}`, "read result: it has no format: not a result of faultline"},
-		{"syntax/cut off/refused", `{"format": 1, "ver`, "read result: unexpected end of JSON input"},
+		{"format/newer/refused", `{"format": 99}`,
+			"read result: format 99 is newer than this program's 1"},
+		{"format/missing/refused", `{}`,
+			"read result: it has no format: not a result of faultline"},
+		{"syntax/cut off/refused", `{"format": 1, "ver`,
+			"read result: unexpected end of JSON input"},
 		{"events/unknown kind/refused",
 			`{"format": 1, "verdicts": [{"anomalies": [{"events": [{"at_ns": 1, "kind": "sneeze"}]}]}]}`,
 			`read result: read event: kind "sneeze" is not known`},
@@ -131,11 +136,17 @@ func TestTheSchemaTakesResultsAndNothingElse(t *testing.T) {
 		valid  bool
 	}{
 		{"result/as written/taken", func(map[string]any) {}, true},
-		{"result/without verdicts/refused", func(r map[string]any) { delete(r, "verdicts") }, false},
-		{"result/verdict of no value/refused", func(r map[string]any) { r["verdict"] = "perhaps" }, false},
+		{"result/without verdicts/refused", func(r map[string]any) { delete(r, "verdicts") },
+			false},
+		{"result/verdict of no value/refused", func(r map[string]any) { r["verdict"] = "perhaps" },
+			false},
 		{"result/seed as text/refused", func(r map[string]any) { r["seed"] = "42" }, false},
-		{"result/event without a time/refused", func(r map[string]any) { delete(firstEvent(r), "at_ns") }, false},
-		{"result/event with a number for a node/refused", func(r map[string]any) { firstEvent(r)["node"] = 1.0 }, false},
+		{"result/event without a time/refused", func(r map[string]any) {
+			delete(firstEvent(r),
+				"at_ns")
+		}, false},
+		{"result/event with a number for a node/refused",
+			func(r map[string]any) { firstEvent(r)["node"] = 1.0 }, false},
 		{"result/lists are null/refused", func(r map[string]any) { r["faults"] = nil }, false},
 	}
 	for _, tt := range tests {
@@ -166,22 +177,28 @@ func firstEvent(result map[string]any) map[string]any {
 func drawn(t *rapid.T, text *rapid.Generator[string]) reports.Report {
 	draw := func(label string) string { return text.Draw(t, label) }
 	e := history.New(history.Call, 5)
-	e.Node, e.Handler, e.Step, e.Wire, e.Channel, e.Reason = draw("node"), draw("handler"), draw("step"),
+	e.Node, e.Handler, e.Step, e.Wire, e.Channel, e.Reason = draw("node"), draw("handler"),
+		draw("step"),
 		draw("wire"), draw("channel"), draw("reason")
 	p := history.New(history.Produce, 5)
 	p.Key = draw("key")
-	anomaly := assertions.Anomaly{Kind: draw("kind"), Message: 3, Flow: draw("flow"), Where: draw("where"),
-		Text: draw("text"), Events: []history.Event{e, p}}
+	anomaly := assertions.Anomaly{Kind: draw("kind"), Message: 3, Flow: draw("flow"),
+		Where: draw("where"),
+		Text:  draw("text"), Events: []history.Event{e, p}}
 	verdict := func(v assertions.Value) assertions.Verdict {
-		return assertions.Verdict{Name: draw("name"), Property: draw("property"), Summary: draw("summary"),
+		return assertions.Verdict{Name: draw("name"), Property: draw("property"),
+			Summary: draw("summary"),
 			Unknown: draw("unknown"), Value: v, Anomalies: []assertions.Anomaly{anomaly}, More: 1}
 	}
 	return reports.Report{
-		Scenario: draw("scenario"), Topology: draw("topology"), Description: "d" + draw("description"),
-		Stopped: "s" + draw("stopped"), Repeat: "r" + draw("repeat"), Folder: draw("folder"), Value: assertions.Invalid,
+		Scenario: draw("scenario"), Topology: draw("topology"), Description: "d" +
+			draw("description"),
+		Stopped: "s" + draw("stopped"), Repeat: "r" + draw("repeat"), Folder: draw("folder"),
+		Value:    assertions.Invalid,
 		Verdicts: []assertions.Verdict{verdict("valid"), verdict("invalid"), verdict("unknown")},
 		Faults:   []reports.Fault{{Name: draw("fault"), What: draw("what")}},
-		Flows:    []reports.Flow{{Name: draw("flow"), Sinks: []reports.Sink{{Node: draw("sink"), SLO: draw("slo")}}}},
+		Flows: []reports.Flow{{Name: draw("flow"), Sinks: []reports.Sink{{Node: draw("sink"),
+			SLO: draw("slo")}}}},
 		Suspects: []reports.Suspect{{Where: draw("suspect"), Evidence: draw("evidence")}},
 		Engines:  []reports.Engine{{Node: draw("engine"), Name: draw("is"), Worth: draw("worth")}},
 	}
@@ -190,14 +207,19 @@ func drawn(t *rapid.T, text *rapid.Generator[string]) reports.Report {
 // anything draws texts with what some format gives a meaning.
 func anything() *rapid.Generator[string] {
 	pieces := rapid.SampledFrom([]string{
-		"<b>", "</details>", "<script>", "<!--", "]]>", "&amp;", "&#x0;", "[x](y)", "![i](http://e.example/p.png)",
+		"<b>", "</details>", "<script>", "<!--", "]]>", "&amp;", "&#x0;", "[x](y)",
+		"![i](http://e.example/p.png)",
 		"http://e.example", "https://e.example/", "www.e.example", "a@e.example", "**", "__", "*a*", "_b_", "~~c~~", "`",
 		"```", "# ", "## h", "- ", "+ ", "1. ", "1) ", "---", "===", "> ", "|", "\\|", "\\", "    ", "\t", "\n", "\r\n",
-		"\n\n", "| --- |", ":tada:", "[^1]", "[ref]: /u", "<a@b.example>", "\x00", "\x1b[31m", "\u202e", "\ufffe", "\uffff",
+		"\n\n", "| --- |", ":tada:", "[^1]", "[ref]: /u", "<a@b.example>", "\x00", "\x1b[31m",
+		"\u202e", "\ufffe", "\uffff",
 		"\xff", "\u2028", "\u200b", "\U000e0041", "word", "데이터",
 	})
 	return rapid.OneOf(
-		rapid.Map(rapid.SliceOfN(pieces, 0, 4), func(p []string) string { return strings.Join(p, "") }),
+		rapid.Map(rapid.SliceOfN(pieces, 0, 4), func(p []string) string {
+			return strings.Join(p,
+				"")
+		}),
 		rapid.String())
 }
 
@@ -259,11 +281,13 @@ func TestATerminalGetsNoControlCharactersFromTheRun(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var out bytes.Buffer
 		width := rapid.IntRange(20, 200).Draw(t, "width")
-		if err := reports.Text(&out, drawn(t, anything()), reports.TextOptions{Width: width}); err != nil {
+		if err := reports.Text(&out, drawn(t, anything()),
+			reports.TextOptions{Width: width}); err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range out.String() {
-			if r != '\n' && (unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Bidi_Control, r) || r == unicode.ReplacementChar) {
+			if r != '\n' && (unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Bidi_Control,
+				r) || r == unicode.ReplacementChar) {
 				t.Fatalf("%U in the report:\n%q", r, out.String())
 			}
 		}

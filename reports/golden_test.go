@@ -56,7 +56,10 @@ func TestFormats(t *testing.T) {
 		{"stopped.txt", text(short, reports.TextOptions{})},
 		{"empty.txt", text(reports.Report{}, reports.TextOptions{})},
 		{"rich.json", func(w io.Writer) error { return reports.JSON(w, rich()) }},
-		{"empty.json", func(w io.Writer) error { return reports.JSON(w, reports.Report{Format: reports.Format}) }},
+		{"empty.json", func(w io.Writer) error {
+			return reports.JSON(w,
+				reports.Report{Format: reports.Format})
+		}},
 		{"rich.xml", func(w io.Writer) error { return reports.JUnit(w, rich(), reports.Report{}) }},
 		{"empty.xml", func(w io.Writer) error { return reports.JUnit(w) }},
 		{"rich.md", func(w io.Writer) error { return reports.Markdown(w, rich()) }},
@@ -77,14 +80,18 @@ func TestFormats(t *testing.T) {
 
 // fates are messages of every fate.
 func fates() []history.Message {
-	arrived := history.Message{Flow: "partner", Number: 3, Key: hostile, Trace: [16]byte{15: 3}, Sent: 5 * time.Second,
+	arrived := history.Message{Flow: "partner", Number: 3, Key: hostile, Trace: [16]byte{15: 3},
+		Sent:    5 * time.Second,
 		Outcome: history.Ok, Deliveries: 2, Attempts: 3, Arrivals: []history.Arrival{
 			{Node: lake, At: 5020 * time.Millisecond, Copies: 1},
 			{Node: api, At: -1, Copies: 2}}}
-	dead := history.Message{Flow: "telemetry", Number: 12, Key: "hw-004", Trace: [16]byte{15: 12}, Sent: 6 * time.Second,
+	dead := history.Message{Flow: "telemetry", Number: 12, Key: "hw-004", Trace: [16]byte{15: 12},
+		Sent:    6 * time.Second,
 		Outcome: history.Ok, Deliveries: 5, Attempts: 5,
-		DeadLetters: []history.Ending{{At: 7 * time.Second, Node: worker, Channel: stream + "/events.dead", Reason: "schema"}}}
-	open := history.Message{Flow: "telemetry", Number: 13, Sent: 6 * time.Second, Outcome: history.Unknown}
+		DeadLetters: []history.Ending{{At: 7 * time.Second, Node: worker,
+			Channel: stream + "/events.dead", Reason: "schema"}}}
+	open := history.Message{Flow: "telemetry", Number: 13, Sent: 6 * time.Second,
+		Outcome: history.Unknown}
 	return []history.Message{arrived, dead, open}
 }
 
@@ -101,25 +108,34 @@ func TestMessages(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			golden(t, tt.name, func(w io.Writer) error { return reports.Messages(w, fates(), tt.opt) })
+			golden(t, tt.name, func(w io.Writer) error {
+				return reports.Messages(w, fates(),
+					tt.opt)
+			})
 		})
 	}
 }
 
 func TestTrace(t *testing.T) {
 	journeys := []history.Journey{
-		{Flow: "partner", Number: 17, Trace: [16]byte{0: 0xab, 15: 17}, Parent: -1, Asked: true, Hops: []history.Hop{
-			{Node: "3rd_party.hw", Replica: 4, From: 5100 * time.Millisecond, To: 5102 * time.Millisecond,
-				Events: lost().Events[:1]},
-			{Node: bridge, Handler: "webhook", Via: cloud + " -> " + bridge, Delivery: 2, From: 5400 * time.Millisecond,
-				To: 5700 * time.Millisecond, Events: lost().Events[1:3]},
-		}},
-		{Flow: "alert", Number: 2, Trace: [16]byte{0: 0xab, 15: 17}, ParentFlow: "partner", Parent: 17, Depth: 1,
-			Hops: []history.Hop{{Node: worker, Replica: 1, Handler: hostile, Via: stream + "/alerts",
+		{Flow: "partner", Number: 17, Trace: [16]byte{0: 0xab, 15: 17}, Parent: -1, Asked: true,
+			Hops: []history.Hop{
+				{Node: "3rd_party.hw", Replica: 4, From: 5100 * time.Millisecond,
+					To:     5102 * time.Millisecond,
+					Events: lost().Events[:1]},
+				{Node: bridge, Handler: "webhook", Via: cloud + " -> " + bridge, Delivery: 2,
+					From: 5400 * time.Millisecond,
+					To:   5700 * time.Millisecond, Events: lost().Events[1:3]},
+			}},
+		{Flow: "alert", Number: 2, Trace: [16]byte{0: 0xab, 15: 17}, ParentFlow: "partner",
+			Parent: 17, Depth: 1,
+			Hops: []history.Hop{{Node: worker, Replica: 1, Handler: hostile,
+				Via:  stream + "/alerts",
 				From: 6 * time.Second, To: 6001 * time.Millisecond}}},
 	}
 	golden(t, "trace.txt", func(w io.Writer) error {
-		return reports.Trace(w, journeys, reports.TraceOptions{Names: reports.ShortNames(rich().Nodes)})
+		return reports.Trace(w, journeys,
+			reports.TraceOptions{Names: reports.ShortNames(rich().Nodes)})
 	})
 	golden(t, "trace.narrow.txt", func(w io.Writer) error {
 		return reports.Trace(w, journeys[:1], reports.TraceOptions{Width: 72})

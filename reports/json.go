@@ -58,7 +58,8 @@ func FromJSON(src []byte) (Report, error) {
 	}
 	switch {
 	case r.Format > Format:
-		return r, fmt.Errorf("read result: format %d is newer than this program's %d", r.Format, Format)
+		return r, fmt.Errorf("read result: format %d is newer than this program's %d", r.Format,
+			Format)
 	case r.Format < 1:
 		return r, errors.New("read result: it has no format: not a result of faultline")
 	}

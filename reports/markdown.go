@@ -25,7 +25,8 @@ func Markdown(w io.Writer, r Report) error {
 	p.markdownVerdicts(r)
 	p.markdownAnomalies(r)
 	for i, s := range r.Suspects {
-		p.printf("%d. suspected from the history alone: %s: %s\n", i+1, p.mark(s.Where), p.mark(s.Evidence))
+		p.printf("%d. suspected from the history alone: %s: %s\n", i+1, p.mark(s.Where),
+			p.mark(s.Evidence))
 	}
 	if len(r.Suspects) > 0 {
 		p.printf("\n")
@@ -51,18 +52,21 @@ func (p *page) markdownFaults(r Report) {
 	t := table.NewWriter()
 	t.AppendHeader(table.Row{"fault", "what", "from", "to", "touched"})
 	for _, f := range r.Faults {
-		t.AppendRow(table.Row{p.mark(f.Name), p.mark(f.What), Seconds(f.From), p.healed(f), bite(f)})
+		t.AppendRow(table.Row{p.mark(f.Name), p.mark(f.What), Seconds(f.From), p.healed(f),
+			bite(f)})
 	}
 	p.putMarkdown(t)
 }
 
 func (p *page) markdownFlows(r Report) {
 	t := table.NewWriter()
-	t.AppendHeader(table.Row{"flow", "sent", "accepted", "sink", "arrived", "p50", "p99", "promised"})
+	t.AppendHeader(table.Row{"flow", "sent", "accepted", "sink", "arrived", "p50", "p99",
+		"promised"})
 	for _, f := range r.Flows {
 		for _, s := range f.Sinks {
 			t.AppendRow(table.Row{
-				p.mark(f.Name), sent(f), f.Ok, p.mark(s.Node), s.Arrived, took(s.P50), took(s.P99), mark(s.SLO),
+				p.mark(f.Name), sent(f), f.Ok, p.mark(s.Node), s.Arrived, took(s.P50), took(s.P99),
+				mark(s.SLO),
 			})
 		}
 	}
@@ -80,7 +84,8 @@ func (p *page) markdownAnomalies(r Report) {
 		if len(v.Anomalies) == 0 {
 			continue
 		}
-		p.printf("<details><summary>counterexamples to %s</summary>\n\n", html.EscapeString(p.plain(v.Name)))
+		p.printf("<details><summary>counterexamples to %s</summary>\n\n",
+			html.EscapeString(p.plain(v.Name)))
 		for _, a := range v.Anomalies {
 			p.printf("- %s %s: %s\n", p.mark(a.Kind), p.mark(a.Subject()), p.mark(a.Text))
 			for _, e := range a.Events {
@@ -97,8 +102,10 @@ func (p *page) markdownAnomalies(r Report) {
 // mark is a text without any meaning to Markdown, with short names.
 func (p *page) mark(s string) string { return mark(p.names.In(s)) }
 
-var markup = strings.NewReplacer("\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[", "]", "\\]",
-	"<", "&lt;", ">", "&gt;", "&", "&amp;", "#", "\\#", "!", "\\!", "~", "\\~", "@", "\\@", "|", "&#124;",
+var markup = strings.NewReplacer("\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[",
+	"]", "\\]",
+	"<", "&lt;", ">", "&gt;", "&", "&amp;", "#", "\\#", "!", "\\!", "~", "\\~", "@", "\\@", "|",
+	"&#124;",
 	"://", "\\://")
 
 var (

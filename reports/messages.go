@@ -23,7 +23,8 @@ type MessagesOptions struct {
 // Messages lists what became of a run's messages, one a line.
 func Messages(w io.Writer, all []history.Message, opt MessagesOptions) error {
 	if opt.Flow != "" {
-		all = slices.DeleteFunc(slices.Clone(all), func(m history.Message) bool { return m.Flow != opt.Flow })
+		all = slices.DeleteFunc(slices.Clone(all),
+			func(m history.Message) bool { return m.Flow != opt.Flow })
 	}
 	left := 0
 	if opt.Limit > 0 && len(all) > opt.Limit {
@@ -39,7 +40,8 @@ func Messages(w io.Writer, all []history.Message, opt MessagesOptions) error {
 	}
 	for i := range all {
 		m := &all[i]
-		s.add(Plain(m.ID()), Plain(m.Key), Seconds(m.Sent), m.Outcome.String(), strconv.Itoa(m.Attempts),
+		s.add(Plain(m.ID()), Plain(m.Key), Seconds(m.Sent), m.Outcome.String(),
+			strconv.Itoa(m.Attempts),
 			m.Fate(), p.plain(arrivals(m)))
 	}
 	p.put(s)
@@ -108,7 +110,8 @@ type ending struct {
 
 func messageLine(m *history.Message) line {
 	l := line{
-		ID: m.ID(), Flow: m.Flow, Key: m.Key, Trace: fmt.Sprintf("%x", m.Trace), Sent: int64(m.Sent),
+		ID: m.ID(), Flow: m.Flow, Key: m.Key, Trace: fmt.Sprintf("%x",
+			m.Trace), Sent: int64(m.Sent),
 		Answer: m.Outcome.String(), Deliveries: m.Deliveries, Attempts: m.Attempts, Fate: m.Fate(),
 	}
 	for _, a := range m.Arrivals {

@@ -73,7 +73,7 @@ func (n Names) In(text string) string {
 	return b.String()
 }
 
-// at is the longest full name that a text begins with and that ends where its word does; "" is none.
+// at is the longest full name that a text begins with and that ends where its word does, or "".
 func (n Names) at(text string) string {
 	for _, name := range n.full {
 		if rest, ok := strings.CutPrefix(text, name); ok && (rest == "" || !ofName(rest[0])) {
@@ -85,5 +85,6 @@ func (n Names) at(text string) string {
 
 // ofName says that a byte goes on with a segment of a name.
 func ofName(b byte) bool {
-	return b == '_' || b == '-' || b >= 0x80 || unicode.IsLetter(rune(b)) || unicode.IsDigit(rune(b))
+	return b == '_' || b == '-' || b >= 0x80 || unicode.IsLetter(rune(b)) ||
+		unicode.IsDigit(rune(b))
 }

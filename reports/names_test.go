@@ -15,16 +15,20 @@ func TestNamesAreShortWhereTheyStandForOneNode(t *testing.T) {
 	})
 	tests := []struct{ name, text, want string }{
 		{"short/one node/last word", "core.stream", "stream"},
-		{"short/two nodes end alike/as much as needed", "core.api and data.api", "core.api and data.api"},
+		{"short/two nodes end alike/as much as needed", "core.api and data.api",
+			"core.api and data.api"},
 		{"short/no dot/as it is", "clients", "clients"},
 		{"short/a wire/both ends", "core.stream -> data.lake", "stream -> lake"},
 		{"short/a channel/its broker", "in core.stream/events.dead", "in stream/events.dead"},
 		{"short/a replica/its node", "core.stream[2], core.stream.", "stream[2], stream."},
-		{"short/a handler/its node", "retry[core.stream.records/call data.lake]", "retry[stream.records/call lake]"},
+		{"short/a handler/its node", "retry[core.stream.records/call data.lake]",
+			"retry[stream.records/call lake]"},
 		{"short/a longer name/the longer node", "data.lake.index", "index"},
 		{"short/quoted segment/with its quotes", `odd."a.b"`, `"a.b"`},
-		{"short/part of a word/as it is", "xcore.stream core.streams core.stream-2 a.core.stream", "xcore.stream core.streams core.stream-2 a.core.stream"},
-		{"short/letters of other scripts/as it is", "데core.stream core.stream데", "데core.stream core.stream데"},
+		{"short/part of a word/as it is", "xcore.stream core.streams core.stream-2 a.core.stream",
+			"xcore.stream core.streams core.stream-2 a.core.stream"},
+		{"short/letters of other scripts/as it is", "데core.stream core.stream데",
+			"데core.stream core.stream데"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -40,7 +44,8 @@ func TestNamesAreShortWhereTheyStandForOneNode(t *testing.T) {
 
 func TestPlain(t *testing.T) {
 	tests := []struct{ name, text, want string }{
-		{"plain/words/as they are", "order 17, 데이터, \U0001F468\u200D\U0001F469", "order 17, 데이터, \U0001F468\u200D\U0001F469"},
+		{"plain/words/as they are", "order 17, 데이터, \U0001F468\u200D\U0001F469",
+			"order 17, 데이터, \U0001F468\u200D\U0001F469"},
 		{"plain/terminal escape/visible", "\x1b[31mred\x07", `\x1b[31mred\x07`},
 		{"plain/line breaks/visible", "a\r\nb\tc\u2028d", `a\x0d\x0ab\x09c\u2028d`},
 		{"plain/direction overrides/visible", "\u202egnp\u2066\u061c", `\u202egnp\u2066\u061c`},
@@ -71,9 +76,12 @@ func TestOverall(t *testing.T) {
 		counts [3]int // valid, invalid, unknown
 	}{
 		{"overall/nothing/unknown", nil, assertions.Unknown, [3]int{}},
-		{"overall/all valid/valid", []assertions.Value{"valid", "valid"}, assertions.Valid, [3]int{2, 0, 0}},
-		{"overall/one unknown/unknown", []assertions.Value{"valid", "unknown"}, assertions.Unknown, [3]int{1, 0, 1}},
-		{"overall/one invalid/invalid", []assertions.Value{"unknown", "invalid", "valid"}, assertions.Invalid, [3]int{1, 1, 1}},
+		{"overall/all valid/valid", []assertions.Value{"valid", "valid"}, assertions.Valid,
+			[3]int{2, 0, 0}},
+		{"overall/one unknown/unknown", []assertions.Value{"valid", "unknown"}, assertions.Unknown,
+			[3]int{1, 0, 1}},
+		{"overall/one invalid/invalid", []assertions.Value{"unknown", "invalid", "valid"},
+			assertions.Invalid, [3]int{1, 1, 1}},
 		{"overall/no value/unknown", []assertions.Value{""}, assertions.Unknown, [3]int{0, 0, 1}},
 	}
 	for _, tt := range tests {

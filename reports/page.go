@@ -85,8 +85,8 @@ func (p *page) wrapped(indent int, head string, hang int, s string) {
 }
 
 // sheet is a table in the house's plain style. Columns of figures stand to the right; the last
-// column, when it holds sentences, takes the room that the others leave, of which none has more than
-// two fifths.
+// column, when it holds sentences, takes the room that the others leave, of which none has more
+// than two fifths.
 type sheet struct {
 	header  []string
 	rows    [][]string

@@ -130,7 +130,7 @@ func Counts(verdicts []assertions.Verdict) (valid, invalid, unknown int) {
 	return valid, invalid, unknown
 }
 
-// Seconds is a time of the run for people: seconds with milliseconds, "–" for one that did not come.
+// Seconds is a time of the run for people: seconds with milliseconds, "–" for none.
 func Seconds(d time.Duration) string {
 	if d < 0 {
 		return "–"

@@ -18,8 +18,8 @@ func Schema() ([]byte, error) {
 	}
 	s := reflector.Reflect(&Report{})
 	s.Title = "Faultline result"
-	s.Description = "One judged run. Names that end in _ns are durations, or times since the run began, " +
-		"in nanoseconds; −1 is a time that did not come."
+	s.Description = "One judged run. Names that end in _ns are durations, or times since the " +
+		"run began, in nanoseconds; −1 is a time that did not come."
 	for _, place := range [][2]string{{"", "verdict"}, {"Verdict", "value"}} {
 		of := s
 		if place[0] != "" {
@@ -57,13 +57,15 @@ func typeWord(t reflect.Type) string {
 }
 
 var meanings = map[string]string{
-	"Report.Format":     "version of this format; a reader refuses a higher one",
-	"Report.Faultline":  "version of the program that ran it",
-	"Report.File":       "the scenario's file as it was named",
-	"Report.Run":        "name of the run's folder",
-	"Report.Value":      "invalid when any verdict is, else unknown when any is or there is none, else valid",
-	"Report.Stopped":    "why the run ended early",
-	"Report.Suspects":   "the wires and nodes most likely at fault, from the history alone, the likeliest first",
+	"Report.Format":    "version of this format; a reader refuses a higher one",
+	"Report.Faultline": "version of the program that ran it",
+	"Report.File":      "the scenario's file as it was named",
+	"Report.Run":       "name of the run's folder",
+	"Report.Value": "invalid when any verdict is, else unknown when any is or there is " +
+		"none, else valid",
+	"Report.Stopped": "why the run ended early",
+	"Report.Suspects": "the wires and nodes most likely at fault, from the history alone, the " +
+		"likeliest first",
 	"Report.Predicted":  "by fault, the flows that the graph says it may hurt",
 	"Report.Nodes":      "full names of all nodes",
 	"Report.Wires":      "connections, each behind a proxy of its own",
@@ -93,7 +95,8 @@ var meanings = map[string]string{
 	"Flow.Ok":           "messages whose producer was told ok",
 	"Sink.P50":          "from the intended send time to the arrival, as p99_ns and max_ns",
 	"Sink.SLO":          "as declared",
-	"Engine.Imitation":  "it imitates the real engine's protocol and does not vouch for its durability",
-	"Engine.Worth":      "what a verdict on it is worth",
-	"Suspect.Where":     "a wire \"a -> b\" or a node",
+	"Engine.Imitation": "it imitates the real engine's protocol and does not vouch for its " +
+		"durability",
+	"Engine.Worth":  "what a verdict on it is worth",
+	"Suspect.Where": "a wire \"a -> b\" or a node",
 }

@@ -36,7 +36,8 @@ func Text(w io.Writer, r Report, opt TextOptions) error {
 
 func (p *page) head(r Report) {
 	p.printf("\n%s on %s: %s (%s)\n",
-		p.paint(Plain(r.Scenario), bold), Plain(r.Topology), p.value(r.Value), countWords(r.Verdicts))
+		p.paint(Plain(r.Scenario),
+			bold), Plain(r.Topology), p.value(r.Value), countWords(r.Verdicts))
 	if r.Description != "" {
 		p.wrapped(0, "", 0, paragraph(r.Description))
 	}
@@ -44,7 +45,9 @@ func (p *page) head(r Report) {
 		p.wrapped(0, "", 2, p.paint("the run ended early: ", yellow)+p.plain(r.Stopped))
 	}
 	if r.Shed > 0 {
-		p.wrapped(0, "", 2, fmt.Sprintf("the recorder dropped %d events: verdicts that needed them are unknown", r.Shed))
+		p.wrapped(0, "", 2,
+			fmt.Sprintf("the recorder dropped %d events: verdicts that needed them are unknown",
+				r.Shed))
 	}
 	p.printf("\n")
 }
@@ -115,7 +118,8 @@ func (p *page) anomaly(a assertions.Anomaly) {
 	p.wrapped(2, p.paint(Plain(a.Kind), red)+" ", len(a.Kind)+1, said)
 	for i, e := range a.Events {
 		if i == mostShown {
-			p.printf("    %s\n", p.paint(fmt.Sprintf("and %d more events in result.json", len(a.Events)-mostShown), faint))
+			p.printf("    %s\n", p.paint(fmt.Sprintf("and %d more events in result.json",
+				len(a.Events)-mostShown), faint))
 			break
 		}
 		p.event(4, e)
@@ -184,7 +188,8 @@ func (p *page) diagnosis(r Report) {
 }
 
 func (p *page) faults(r Report) {
-	s := sheet{header: []string{"fault", "from", "to", "touched", "what"}, figures: []int{1, 2, 3}, prose: true}
+	s := sheet{header: []string{"fault", "from", "to", "touched", "what"}, figures: []int{1, 2, 3},
+		prose: true}
 	for _, f := range r.Faults {
 		s.add(p.plain(f.Name), Seconds(f.From), p.healed(f), bite(f), p.plain(f.What))
 	}
@@ -210,12 +215,14 @@ func bite(f Fault) string {
 
 func (p *page) flows(r Report) {
 	s := sheet{
-		header:  []string{"flow", "sent", "accepted", "sink", "arrived", "p50", "p99", "max", "promised"},
+		header: []string{"flow", "sent", "accepted", "sink", "arrived", "p50", "p99", "max",
+			"promised"},
 		figures: []int{1, 2, 4, 5, 6, 7},
 	}
 	for _, f := range r.Flows {
 		for i, k := range f.Sinks {
-			row := []string{"", "", "", p.plain(k.Node), number(k.Arrived), took(k.P50), took(k.P99), took(k.Max), Plain(k.SLO)}
+			row := []string{"", "", "", p.plain(k.Node), number(k.Arrived), took(k.P50),
+				took(k.P99), took(k.Max), Plain(k.SLO)}
 			if i == 0 {
 				row[0], row[1], row[2] = p.plain(f.Name), sent(f), number(f.Ok)
 			}
@@ -243,7 +250,8 @@ func sent(f Flow) string {
 
 // took is a span for people, with three figures or so.
 func took(d time.Duration) string {
-	for _, unit := range []time.Duration{10 * time.Second, time.Second, 100 * time.Millisecond, time.Millisecond} {
+	for _, unit := range []time.Duration{10 * time.Second, time.Second, 100 * time.Millisecond,
+		time.Millisecond} {
 		if d >= unit {
 			return d.Round(unit / 100).String()
 		}

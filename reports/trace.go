@@ -50,7 +50,8 @@ func (p *page) hop(indent int, h history.Hop) {
 	if h.Delivery > 1 {
 		place += fmt.Sprintf(", delivery %d", h.Delivery)
 	}
-	p.wrapped(indent, fmt.Sprintf("%9s  ", Seconds(h.From)), 11, fmt.Sprintf("%s (%s)", p.plain(place), took(h.To-h.From)))
+	p.wrapped(indent, fmt.Sprintf("%9s  ", Seconds(h.From)), 11,
+		fmt.Sprintf("%s (%s)", p.plain(place), took(h.To-h.From)))
 	for _, e := range h.Events {
 		p.event(indent+2, e)
 	}

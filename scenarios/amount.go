@@ -12,7 +12,8 @@ import (
 const maxBytes = 1 << 40
 
 var byteUnits = map[string]float64{
-	"B": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
+	"B": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000, "KiB": 1 << 10, "MiB": 1 << 20,
+	"GiB": 1 << 30,
 }
 
 // parseBytes reads "512B", "64KB" or "1.5 MiB".
@@ -40,7 +41,9 @@ func bytesText(n int64) string {
 func byteCount(v yamlpos.Value) int64 {
 	n, ok := parseBytes(v.Text())
 	if !ok {
-		v.Errorf("wrong-unit", "%q is not a number of bytes, write it as 512B, 64KB or 1MiB, at most 1024GiB", v.Text())
+		v.Errorf("wrong-unit",
+			"%q is not a number of bytes, write it as 512B, 64KB or 1MiB, at most 1024GiB",
+			v.Text())
 		return 0
 	}
 	return int64(n)
@@ -51,7 +54,8 @@ func bytesPerSecond(v yamlpos.Value) float64 {
 	amount, perSecond := strings.CutSuffix(strings.TrimSpace(v.Text()), "/s")
 	n, ok := parseBytes(amount)
 	if !ok || !perSecond {
-		v.Errorf("wrong-unit", "%q is not a bandwidth, write it as 64KB/s or 1MB/s, at most 1024GiB/s", v.Text())
+		v.Errorf("wrong-unit",
+			"%q is not a bandwidth, write it as 64KB/s or 1MB/s, at most 1024GiB/s", v.Text())
 		return 0
 	}
 	return n
@@ -60,7 +64,8 @@ func bytesPerSecond(v yamlpos.Value) float64 {
 // share reads a part of messages or members, above none.
 func share(v yamlpos.Value) float64 {
 	s := v.Share()
-	if zero, err := strconv.ParseFloat(strings.TrimSuffix(v.Text(), "%"), 64); err == nil && zero == 0 {
+	if zero, err := strconv.ParseFloat(strings.TrimSuffix(v.Text(), "%"),
+		64); err == nil && zero == 0 {
 		v.Errorf("out-of-range", "%q is nobody at all, accepted: more than 0%%", v.Text())
 	}
 	return s

@@ -12,7 +12,7 @@ import (
 type Assertions struct {
 	All    []spec.Assertion
 	Expect []spec.Expectation
-	// Expected says that the file has expectations at all; without them every verdict must be valid.
+	// Expected says that the file has expectations; without them every verdict must be valid.
 	Expected bool
 }
 
@@ -35,8 +35,10 @@ func (p *parser) assertions(assert, expect yamlpos.Value) {
 	for _, a := range written {
 		if need := a.Recover + recoveryWindow; a.Recover > 0 && need > s.Recover {
 			p.diags.Add(a.Position, "recover-too-short",
-				"%s needs %s of load after the last heal (within + hold + a window of %s), recover is %s; "+
-					"set recover to %s or more", a.Name, need, recoveryWindow, s.Recover, need.Round(time.Second))
+				"%s needs %s of load after the last heal (within + hold + a window of %s), "+
+					"recover is %s; "+
+					"set recover to %s or more", a.Name, need, recoveryWindow, s.Recover,
+				need.Round(time.Second))
 		}
 	}
 }

@@ -19,7 +19,8 @@ const maxMessages = 20_000_000
 func (p *parser) phase(v yamlpos.Value) time.Duration {
 	d := v.Duration()
 	if d > longestPhase {
-		v.Errorf("out-of-range", "%s is longer than anything may take here, at most %s", d, longestPhase)
+		v.Errorf("out-of-range", "%s is longer than anything may take here, at most %s", d,
+			longestPhase)
 		return longestPhase
 	}
 	return d
@@ -42,7 +43,8 @@ func (p *parser) overlaps() {
 				continue
 			}
 			a.value.Errorf("overlap", "%q begins at %s, while %q does the same to %s until %s; "+
-				"begin it then or later, or merge the two", a.act.Name, a.act.At, before.act.Name, target, before.act.End())
+				"begin it then or later, or merge the two", a.act.Name, a.act.At, before.act.Name,
+				target, before.act.End())
 			break
 		}
 	}
@@ -74,7 +76,8 @@ func (p *parser) consistent() {
 	loadEnds := p.s.Steady + p.timelineEnd() + p.s.Recover
 	if p.s.Deadline > 0 && p.s.Deadline < loadEnds+time.Second {
 		p.root.Get("deadline").Errorf("out-of-range", "deadline %s is before the load ends at %s; "+
-			"set it to %s or more, or leave it out", p.s.Deadline, loadEnds, loadEnds+p.s.Drain+deadlineMargin)
+			"set it to %s or more, or leave it out", p.s.Deadline, loadEnds,
+			loadEnds+p.s.Drain+deadlineMargin)
 	}
 	p.burstsHaveLoad()
 	if !p.diags.Empty() {
@@ -85,8 +88,9 @@ func (p *parser) consistent() {
 		messages += p.s.planned(l).Shape(p.s.Steady, loadEnds).area()
 	}
 	if messages > maxMessages {
-		p.root.Get("load").Errorf("too-large", "the load makes %.0f messages, at most %d fit one run; "+
-			"lower the rates or shorten the phases", messages, maxMessages)
+		p.root.Get("load").Errorf("too-large",
+			"the load makes %.0f messages, at most %d fit one run; "+
+				"lower the rates or shorten the phases", messages, maxMessages)
 	}
 }
 

@@ -14,20 +14,28 @@ var scenarioWords = map[string]string{
 	"scenario":    "the scenario's name; the file's name when it is not given",
 	"description": "what must hold, for people; it stands in every report",
 	"topology":    "the topology's file, relative to the scenario's",
-	"change":      "an overlay on the topology, promise and as built alike: an image, an engine, a count",
-	"as_built":    "an overlay that only the simulated nodes obey; checkers go on reading the promise",
-	"seed":        "a whole number that fixes every random choice of the run (default 1)",
-	"load":        "open-loop load by flow: 200/s, {ramp: 5/s..50/s, over: 10s}, {rate: 50/s, poisson: true, burst: {times: 10, at: 5s, for: 3s}}",
-	"steady":      "load before the timeline begins, to measure what is normal (default 5s)",
-	"timeline":    "what is done to the system and when: faults, scale, redrive; at: counts from the end of steady",
-	"recover":     "load that goes on after the timeline's last end (default 10s)",
-	"drain":       "time without load for what is on its way, at most; it ends as soon as nothing moves (default 15s)",
-	"deadline":    "the most the whole run may take (default: its phases and 60s)",
-	"assert":      "what must hold; adds to and overrides what is judged anyway: delivery, load, steady, trace and every declared policy",
-	"expect":      "the verdicts that faultline test must find, for a broken twin; run ignores it",
-	"scale":       "on the timeline: {NODE: REPLICAS}, starts or stops replicas of a cloud or service",
-	"redrive":     "on the timeline: publishes every message of a dead-letter channel to where it came from, once each",
-	"fault":       "on the timeline: what is broken; 'faultline explain' lists the kinds",
+	"change": "an overlay on the topology, promise and as built alike: an image, an engine, " +
+		"a count",
+	"as_built": "an overlay that only the simulated nodes obey; checkers go on reading the " +
+		"promise",
+	"seed": "a whole number that fixes every random choice of the run (default 1)",
+	"load": "open-loop load by flow: 200/s, {ramp: 5/s..50/s, over: 10s}, {rate: 50/s, " +
+		"poisson: true, burst: {times: 10, at: 5s, for: 3s}}",
+	"steady": "load before the timeline begins, to measure what is normal (default 5s)",
+	"timeline": "what is done to the system and when: faults, scale, redrive; at: counts from " +
+		"the end of steady",
+	"recover": "load that goes on after the timeline's last end (default 10s)",
+	"drain": "time without load for what is on its way, at most; it ends as soon as " +
+		"nothing moves (default 15s)",
+	"deadline": "the most the whole run may take (default: its phases and 60s)",
+	"assert": "what must hold; adds to and overrides what is judged anyway: delivery, load, " +
+		"steady, trace and every declared policy",
+	"expect": "the verdicts that faultline test must find, for a broken twin; run ignores it",
+	"scale": "on the timeline: {NODE: REPLICAS}, starts or stops replicas of a cloud or " +
+		"service",
+	"redrive": "on the timeline: publishes every message of a dead-letter channel to where " +
+		"it came from, once each",
+	"fault": "on the timeline: what is broken; 'faultline explain' lists the kinds",
 }
 
 // faultWords are the fields that faults may be told.
@@ -37,11 +45,13 @@ var faultWords = map[string]string{
 	"latency":   "a duration such as 300ms",
 	"rate":      "requests in a time such as 5/s; of bandwidth: bytes in a second such as 64KB/s",
 	"bytes":     "a number of bytes: 512B, 64KB, 1MiB",
-	"share":     "of messages or members: 25% or 0.25 (default all); the same messages in every run with the same seed",
-	"status":    "an HTTP status from 400 to 599 (default 500)",
-	"flow":      "only messages of this flow",
-	"login":     "true: members come back as newcomers, without the tokens they had (default false)",
-	"factor":    "how many times the flow's own rate",
+	"share": "of messages or members: 25% or 0.25 (default all); the same messages in every " +
+		"run with the same seed",
+	"status": "an HTTP status from 400 to 599 (default 500)",
+	"flow":   "only messages of this flow",
+	"login": "true: members come back as newcomers, without the tokens they had (default " +
+		"false)",
+	"factor": "how many times the flow's own rate",
 }
 
 // Explain tells what a word of a scenario means; near are similar words when it has none.

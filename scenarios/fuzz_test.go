@@ -12,10 +12,11 @@ import (
 	"github.com/faultline-sim/faultline/topology/diag"
 )
 
-// FuzzLoad holds whatever a file has in it against what the parser promises: no panic, a scenario or
-// mistakes and never both, positions inside the file, and a plan of what it took.
+// FuzzLoad holds whatever a file has in it against what the parser promises: no panic, a scenario
+// or mistakes and never both, positions inside the file, and a plan of what it took.
 func FuzzLoad(f *testing.F) {
-	for _, pattern := range []string{"testdata/err/*.yaml", "testdata/plan/*.yaml", "testdata/good/*.yaml"} {
+	for _, pattern := range []string{"testdata/err/*.yaml", "testdata/plan/*.yaml",
+		"testdata/good/*.yaml"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			f.Fatal(err)
@@ -61,7 +62,8 @@ func inside(t *testing.T, src string, diags diag.List) {
 	t.Helper()
 	lines := strings.Split(src, "\n")
 	for _, d := range diags.Sorted() {
-		if d.Line < 1 || d.Line > len(lines) || d.Column < 1 || d.Column > 1+utf8.RuneCountInString(lines[d.Line-1]) {
+		if d.Line < 1 || d.Line > len(lines) || d.Column < 1 ||
+			d.Column > 1+utf8.RuneCountInString(lines[d.Line-1]) {
 			t.Errorf("%s: the file has %d lines", d, len(lines))
 		}
 	}

@@ -69,10 +69,11 @@ func targetOf(n *topology.Node) Target {
 
 const (
 	wireBite = "flow messages seen in the bytes it touched, or operations on the wire that failed"
-	nodeBite = "operations and logins on the node's wires that failed, connections to it that dropped, messages that arrived for it meanwhile"
-	ownBite  = "flow messages the node answered wrongly, held or crashed upon"
-	undone   = "taken away; the node behaves as built again"
-	carried  = "taken away; the wire carries bytes as before"
+	nodeBite = "operations and logins on the node's wires that failed, connections to it that " +
+		"dropped, messages that arrived for it meanwhile"
+	ownBite = "flow messages the node answered wrongly, held or crashed upon"
+	undone  = "taken away; the node behaves as built again"
+	carried = "taken away; the wire carries bytes as before"
 )
 
 // Kinds is the table of all kinds of faults; parser, schema, explain and README read it.
@@ -90,13 +91,15 @@ func wireKinds() []Kind {
 			Doc: "at most rate bytes pass (64KB/s, 1MB/s)", Bite: wireBite, Heal: carried},
 		{Name: "timeout", Targets: on, May: both,
 			Doc:  "a black hole: bytes wait, connections stay open, nothing is answered",
-			Bite: wireBite, Heal: "taken away; held bytes arrive on the connections that still live"},
+			Bite: wireBite, Heal: "taken away; held bytes arrive on the connections that still " +
+				"live"},
 		{Name: "reset", Targets: on, May: []string{"replica"},
 			Doc:  "connections are reset, new ones too",
 			Bite: wireBite, Heal: carried},
 		{Name: "slow_close", Targets: on, Needs: []string{"latency"}, May: both,
 			Doc: "closing a connection takes latency longer", Bite: wireBite, Heal: carried},
-		{Name: "slicer", Targets: on, Needs: []string{"bytes"}, May: append([]string{"latency"}, both...),
+		{Name: "slicer", Targets: on, Needs: []string{"bytes"},
+			May: append([]string{"latency"}, both...),
 			Doc: "bytes arrive in pieces of bytes, latency apart", Bite: wireBite, Heal: carried},
 		{Name: "limit_data", Targets: on, Needs: []string{"bytes"}, May: both,
 			Doc: "a connection closes after bytes have passed", Bite: wireBite, Heal: carried},
@@ -132,9 +135,11 @@ func behaviorKinds() []Kind {
 	on := []Target{OnSim}
 	return []Kind{
 		{Name: "errors", Targets: on, May: []string{"status", "share", "flow"},
-			Doc: "a share of requests and deliveries fails with status (500)", Bite: ownBite, Heal: undone},
+			Doc: "a share of requests and deliveries fails with status (500)", Bite: ownBite,
+			Heal: undone},
 		{Name: "slow", Targets: on, Needs: []string{"latency"}, May: []string{"share", "flow"},
-			Doc: "handling takes latency longer for a share of messages", Bite: ownBite, Heal: undone},
+			Doc: "handling takes latency longer for a share of messages", Bite: ownBite,
+			Heal: undone},
 		{Name: "poison", Targets: on, Needs: []string{"flow", "share"},
 			Doc:  "a share of a flow's messages fails every time they are handled",
 			Bite: ownBite, Heal: "the fix is deployed: the same messages are handled from then on"},
@@ -146,13 +151,17 @@ func behaviorKinds() []Kind {
 		{Name: "outage", Targets: on,
 			Doc: "every request is answered 503", Bite: ownBite, Heal: undone},
 		{Name: "duplicates", Targets: on, May: []string{"share", "flow"},
-			Doc: "a share of what the node publishes is published twice", Bite: ownBite, Heal: undone},
+			Doc: "a share of what the node publishes is published twice", Bite: ownBite,
+			Heal: undone},
 		{Name: "burst", Targets: []Target{OnFlow}, Needs: []string{"flow", "factor"},
 			Doc: "the flow's load is factor times its rate", Bite: "messages offered meanwhile",
 			Heal: "the load has its own rate again"},
-		{Name: "reconnect_herd", Targets: []Target{OnFleet}, May: []string{"share", "login"}, Instant: true,
-			Doc:  "a share of the members lose their connections at once and come back as their session says",
-			Bite: "connections dropped", Heal: "happens at once; coming back is the members' own business"},
+		{Name: "reconnect_herd", Targets: []Target{OnFleet}, May: []string{"share", "login"},
+			Instant: true,
+			Doc: "a share of the members lose their connections at once and come back as " +
+				"their session says",
+			Bite: "connections dropped", Heal: "happens at once; coming back is the members' " +
+				"own business"},
 	}
 }
 
@@ -161,7 +170,8 @@ func brokerKinds() []Kind {
 	return []Kind{
 		{Name: "leader_move", Targets: on, Instant: true,
 			Doc:  "leadership of every partition moves to another cluster member",
-			Bite: "messages published or received while clients find the new leaders", Heal: "happens at once"},
+			Bite: "messages published or received while clients find the new leaders",
+			Heal: "happens at once"},
 		{Name: "disconnect_all", Targets: on, Instant: true,
 			Doc:  "the broker drops every client connection",
 			Bite: "connections dropped", Heal: "happens at once"},

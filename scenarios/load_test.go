@@ -23,17 +23,20 @@ func TestArrivals(t *testing.T) {
 		steady, end time.Duration
 		want        []time.Duration
 	}{
-		{"constant/four a second/evenly spaced", FlowLoad{Rate: 4}, 0, time.Second, ms(0, 250, 500, 750)},
+		{"constant/four a second/evenly spaced", FlowLoad{Rate: 4}, 0, time.Second,
+			ms(0, 250, 500, 750)},
 		{"constant/zero/none", FlowLoad{}, 0, time.Second, nil},
 		{"ramp/two to six in one second/spacing shrinks",
 			FlowLoad{Rate: 2, To: 6, Over: time.Second}, 0, time.Second, ms(0, 366, 618, 822)},
 		{"ramp/steady first/begins after steady",
-			FlowLoad{Rate: 2, To: 4, Over: time.Second}, time.Second, 2 * time.Second, ms(0, 500, 1000, 1414, 1732)},
+			FlowLoad{Rate: 2, To: 4, Over: time.Second}, time.Second, 2 * time.Second, ms(0, 500,
+				1000, 1414, 1732)},
 		{"burst/rate/only while it lasts",
 			FlowLoad{Rate: 1, Bursts: []Burst{{Rate: 4, From: time.Second, For: time.Second}}},
 			0, 3 * time.Second, ms(0, 1000, 1250, 1500, 1750, 2000)},
 		{"burst/times, repeated/each time",
-			FlowLoad{Rate: 1, Bursts: []Burst{{Times: 2, From: 0, For: time.Second, Every: 2 * time.Second}}},
+			FlowLoad{Rate: 1, Bursts: []Burst{{Times: 2, From: 0, For: time.Second,
+				Every: 2 * time.Second}}},
 			0, 4 * time.Second, ms(0, 500, 1000, 2000, 2500, 3000)},
 	}
 	for _, tt := range tests {
@@ -61,7 +64,7 @@ func TestPoissonKeepsTheRateAndTheSeed(t *testing.T) {
 	if slices.Equal(first, other) {
 		t.Error("another seed gave the same arrivals")
 	}
-	// 100,000 expected: the count's standard deviation is 316, its gaps' coefficient of variation 1.
+	// 100,000 expected: the count's deviation is 316, its gaps' coefficient of variation 1.
 	if n := len(first); n < 98_000 || n > 102_000 {
 		t.Errorf("%d arrivals, expected about 100000", n)
 	}

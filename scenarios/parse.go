@@ -79,7 +79,8 @@ func (p *parser) topology() error {
 	if !filepath.IsAbs(name) {
 		p.s.TopologyFile = filepath.Join(filepath.Dir(p.s.File), name)
 	}
-	t, diags, err := topology.Load(p.s.TopologyFile, topology.Options{Set: p.opt.Set, Draw: d2.Draw(d2.Options{}, nil)})
+	t, diags, err := topology.Load(p.s.TopologyFile, topology.Options{Set: p.opt.Set,
+		Draw: d2.Draw(d2.Options{}, nil)})
 	if err != nil {
 		v.Errorf("no-file", "%s", unreadable(p.s.TopologyFile, err))
 		return nil
@@ -103,7 +104,8 @@ func unreadable(file string, err error) string {
 	var path *fs.PathError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Sprintf("there is no file %q, the topology's path counts from the scenario's folder",
+		return fmt.Sprintf("there is no file %q, the topology's path counts from the scenario's "+
+			"folder",
 			filepath.ToSlash(file))
 	case errors.As(err, &path):
 		return fmt.Sprintf("topology %q cannot be read: %v", filepath.ToSlash(file), path.Err)
@@ -159,7 +161,8 @@ func (p *parser) read() {
 		return
 	}
 	if !p.root.Get("load").Present() {
-		p.root.Errorf("missing-key", "a scenario needs load: add \"load: {FLOW: 100/s}\", flows: %s",
+		p.root.Errorf("missing-key",
+			"a scenario needs load: add \"load: {FLOW: 100/s}\", flows: %s",
 			strings.Join(p.sourceNames(), ", "))
 	}
 	p.assertions(assert, expect)

@@ -22,7 +22,8 @@ func (p *parser) load(v yamlpos.Value) {
 			e.Key.Errorf("unknown-flow", "flow %q is not in the topology, %s",
 				e.Key.Text(), diag.Expected(e.Key.Text(), p.sourceNames()))
 		case f.DerivedFrom != "":
-			e.Key.Errorf("derived-flow", "messages of %q are born of those of %q, leave it out here",
+			e.Key.Errorf("derived-flow",
+				"messages of %q are born of those of %q, leave it out here",
 				f.Name, f.DerivedFrom)
 		default:
 			p.s.Load = append(p.s.Load, p.oneLoad(f.Name, e.Value))
@@ -59,7 +60,8 @@ func (p *parser) oneLoad(flow string, v yamlpos.Value) FlowLoad {
 func (p *parser) rate(v yamlpos.Value) float64 {
 	r := v.Rate()
 	if r > maxRate {
-		v.Errorf("out-of-range", "%q is more than one process offers, at most %d/s", v.Text(), maxRate)
+		v.Errorf("out-of-range", "%q is more than one process offers, at most %d/s", v.Text(),
+			maxRate)
 	}
 	return r
 }
@@ -77,7 +79,8 @@ func (p *parser) ramp(v yamlpos.Value) (from, to float64) {
 	case !okFrom || !okTo:
 		v.Errorf("wrong-unit", "%q is not a ramp, write it as 5/s..50/s", v.Text())
 	case max(from, to) > maxRate:
-		v.Errorf("out-of-range", "%q is more than one process offers, at most %d/s", v.Text(), maxRate)
+		v.Errorf("out-of-range", "%q is more than one process offers, at most %d/s", v.Text(),
+			maxRate)
 	}
 	return from, to
 }

@@ -54,37 +54,50 @@ func TestEveryFieldHasItsPlace(t *testing.T) {
 	want := &Scenario{
 		Name: "everything", Description: "Each field has its place.",
 		File: "testdata/good/everything.yaml", TopologyFile: "testdata/small.yaml", Seed: 42,
-		Load: []FlowLoad{{Flow: "orders", Rate: 10, To: 1, Over: 4 * time.Second, Poisson: true, Bursts: []Burst{
-			{Rate: 100, From: time.Second, For: 500 * ms, Every: 2 * time.Second},
-			{Times: 2.5, For: time.Second},
-		}}},
-		Steady: 2 * time.Second, Recover: 11 * time.Second, Drain: 6 * time.Second, Deadline: 90 * time.Second,
+		Load: []FlowLoad{{Flow: "orders", Rate: 10, To: 1, Over: 4 * time.Second, Poisson: true,
+			Bursts: []Burst{
+				{Rate: 100, From: time.Second, For: 500 * ms, Every: 2 * time.Second},
+				{Times: 2.5, For: time.Second},
+			}}},
+		Steady: 2 * time.Second, Recover: 11 * time.Second, Drain: 6 * time.Second,
+		Deadline: 90 * time.Second,
 		Timeline: []Act{
-			{Name: "slow", Fault: fault(Fault{Kind: "latency", For: time.Second, Wires: archive, Replica: -1, Share: 1,
+			{Name: "slow", Fault: fault(Fault{Kind: "latency", For: time.Second, Wires: archive,
+				Replica: -1, Share: 1,
 				Direction: "replies", Latency: 300 * ms})},
-			{Name: "thin", At: time.Second, Fault: fault(Fault{Kind: "bandwidth", For: time.Second, Wires: archive,
+			{Name: "thin", At: time.Second, Fault: fault(Fault{Kind: "bandwidth", For: time.Second,
+				Wires:   archive,
 				Replica: 1, Share: 1, Direction: "both", Rate: 64_000})},
-			{Name: "slicer-3", At: 500 * ms, Fault: fault(Fault{Kind: "slicer", For: time.Second, Wires: archive,
+			{Name: "slicer-3", At: 500 * ms, Fault: fault(Fault{Kind: "slicer", For: time.Second,
+				Wires:   archive,
 				Replica: 0, Share: 1, Direction: "both", Bytes: 1024, Latency: 10 * ms})},
-			{Name: "cut-4", At: 1800 * ms, Fault: fault(Fault{Kind: "cut", For: time.Second, Replica: -1, Share: 1,
+			{Name: "cut-4", At: 1800 * ms, Fault: fault(Fault{Kind: "cut", For: time.Second,
+				Replica: -1, Share: 1,
 				Wires: []topology.Wire{{From: "api", To: "queue"}}})},
-			{Name: "restart-5", At: 3 * time.Second, Fault: fault(Fault{Kind: "restart", Nodes: []string{"worker"},
+			{Name: "restart-5", At: 3 * time.Second, Fault: fault(Fault{Kind: "restart",
+				Nodes:   []string{"worker"},
 				Replica: 2, Share: 1})},
-			{Name: "errors-6", At: 3 * time.Second, Fault: fault(Fault{Kind: "errors", For: time.Second,
+			{Name: "errors-6", At: 3 * time.Second, Fault: fault(Fault{Kind: "errors",
+				For:   time.Second,
 				Nodes: []string{"worker"}, Replica: -1, Share: 0.25, Status: 503, Flow: "orders"})},
-			{Name: "quota-7", At: 3 * time.Second, Fault: fault(Fault{Kind: "quota", For: time.Second,
+			{Name: "quota-7", At: 3 * time.Second, Fault: fault(Fault{Kind: "quota",
+				For:   time.Second,
 				Nodes: []string{"api"}, Replica: -1, Share: 1, Rate: 0.5})},
-			{Name: "burst-8", At: 4 * time.Second, Fault: fault(Fault{Kind: "burst", For: time.Second, Replica: -1,
+			{Name: "burst-8", At: 4 * time.Second, Fault: fault(Fault{Kind: "burst",
+				For: time.Second, Replica: -1,
 				Share: 1, Flow: "orders", Factor: 3})},
-			{Name: "reconnect_herd-9", At: 4 * time.Second, Fault: fault(Fault{Kind: "reconnect_herd",
-				Nodes: []string{"clients"}, Replica: -1, Share: 0.5})},
-			{Name: "leader_move-10", At: 4 * time.Second, Fault: fault(Fault{Kind: "leader_move", For: 2 * time.Second,
+			{Name: "reconnect_herd-9", At: 4 * time.Second,
+				Fault: fault(Fault{Kind: "reconnect_herd",
+					Nodes: []string{"clients"}, Replica: -1, Share: 0.5, Login: true})},
+			{Name: "leader_move-10", At: 4 * time.Second, Fault: fault(Fault{Kind: "leader_move",
+				For:   2 * time.Second,
 				Nodes: []string{"queue"}, Replica: -1, Share: 1})},
 			{Name: "wider", At: 5 * time.Second, Scale: []Scale{{"worker", 4}, {"api", 2}}},
 			{Name: "redrive-12", At: 6 * time.Second, Redrive: "queue/orders.dead"},
 		},
-		Assert: Assertions{Expected: true, Expect: []spec.Expectation{{Verdict: "invalid", Assertion: "delivery[orders]",
-			Position: diag.Position{File: "testdata/good/everything.yaml", Line: 36, Column: 5}}}},
+		Assert: Assertions{Expected: true, Expect: []spec.Expectation{{Verdict: "invalid",
+			Assertion: "delivery[orders]",
+			Position:  diag.Position{File: "testdata/good/everything.yaml", Line: 36, Column: 5}}}},
 	}
 	aside := cmpopts.IgnoreFields(Scenario{}, "Promise", "AsBuilt", "Assert.All")
 	if diff := cmp.Diff(want, got, aside); diff != "" {
@@ -99,7 +112,8 @@ func TestEveryFieldHasItsPlace(t *testing.T) {
 		return system{n.Replicas, n.Handlers[0].Ack}
 	}
 	promised, built := of(got.Promise), of(got.AsBuilt)
-	if diff := cmp.Diff([]system{{3, "after_work"}, {3, "before_work"}}, []system{promised, built}); diff != "" {
+	if diff := cmp.Diff([]system{{3, "after_work"}, {3, "before_work"}},
+		[]system{promised, built}); diff != "" {
 		t.Errorf("promise and as built (-want +got):\n%s", diff)
 	}
 }
@@ -111,7 +125,8 @@ func TestDefaults(t *testing.T) {
 	}
 	got := *s
 	got.File, got.TopologyFile = "", ""
-	want := Scenario{Name: "written", Seed: 1, Load: []FlowLoad{{Flow: "orders", Rate: 10}}, Steady: 5 * time.Second,
+	want := Scenario{Name: "written", Seed: 1, Load: []FlowLoad{{Flow: "orders", Rate: 10}},
+		Steady:  5 * time.Second,
 		Recover: 10 * time.Second, Drain: 15 * time.Second, Deadline: 90 * time.Second}
 	aside := cmpopts.IgnoreFields(Scenario{}, "Promise", "AsBuilt", "Assert.All")
 	if diff := cmp.Diff(want, got, aside); diff != "" {
@@ -121,7 +136,8 @@ func TestDefaults(t *testing.T) {
 	for _, a := range s.Assert.All {
 		judged = append(judged, a.Name)
 	}
-	implied := []string{"delivery[orders]", "load", "steady", "trace[orders]", "dead_letter[queue/orders.dead]"}
+	implied := []string{"delivery[orders]", "load", "steady", "trace[orders]",
+		"dead_letter[queue/orders.dead]"}
 	for _, name := range implied {
 		if !strings.Contains(strings.Join(judged, " "), name) {
 			t.Errorf("%s is not judged, only %v", name, judged)
@@ -134,12 +150,15 @@ func TestDefaults(t *testing.T) {
 
 func TestTheCommandLineOverrides(t *testing.T) {
 	seed := uint64(7)
-	s := mustLoad(t, "testdata/good/everything.yaml", Options{Seed: &seed, Set: []string{"archive.engine=embedded"}})
-	if s.Seed != 7 || s.Promise.Node("archive").Engine != "embedded" || s.AsBuilt.Node("archive").Engine != "embedded" {
+	s := mustLoad(t, "testdata/good/everything.yaml", Options{Seed: &seed,
+		Set: []string{"archive.engine=embedded"}})
+	if s.Seed != 7 || s.Promise.Node("archive").Engine != "embedded" ||
+		s.AsBuilt.Node("archive").Engine != "embedded" {
 		t.Errorf("seed %d, archive promised %q, built %q", s.Seed, s.Promise.Node("archive").Engine,
 			s.AsBuilt.Node("archive").Engine)
 	}
-	if _, diags, err := Load("testdata/good/everything.yaml", Options{Set: []string{"archve.engine=x"}}); err != nil || diags.Empty() {
+	if _, diags, err := Load("testdata/good/everything.yaml",
+		Options{Set: []string{"archve.engine=x"}}); err != nil || diags.Empty() {
 		t.Errorf("a setting of a node that is not there was taken: %v", err)
 	}
 }
@@ -192,14 +211,22 @@ func TestOverlaps(t *testing.T) {
 		name, one, two string
 		refused        bool
 	}{
-		{"overlap/same wire and kind/refused", "wire: worker -> archive, fault: cut", "wire: worker -> archive, fault: cut", true},
-		{"overlap/a pattern that has the wire/refused", `wire: "* -> archive", fault: cut`, "wire: worker -> archive, fault: cut", true},
-		{"overlap/all replicas and one/refused", "node: worker, fault: stop", `node: "worker[1]", fault: stop`, true},
-		{"overlap/two replicas/taken", `node: "worker[0]", fault: stop`, `node: "worker[1]", fault: stop`, false},
-		{"overlap/other kind/taken", "wire: worker -> archive, fault: cut", "wire: worker -> archive, fault: reset", false},
-		{"overlap/other wire/taken", "wire: worker -> queue, fault: cut", "wire: worker -> archive, fault: cut", false},
-		{"overlap/one flow, two nodes/taken", "node: worker, fault: errors, flow: orders", "node: api, fault: errors, flow: orders", false},
-		{"overlap/two bursts of a flow/refused", "fault: burst, flow: orders, factor: 2", "fault: burst, flow: orders, factor: 3", true},
+		{"overlap/same wire and kind/refused", "wire: worker -> archive, fault: cut",
+			"wire: worker -> archive, fault: cut", true},
+		{"overlap/a pattern that has the wire/refused", `wire: "* -> archive", fault: cut`,
+			"wire: worker -> archive, fault: cut", true},
+		{"overlap/all replicas and one/refused", "node: worker, fault: stop",
+			`node: "worker[1]", fault: stop`, true},
+		{"overlap/two replicas/taken", `node: "worker[0]", fault: stop`,
+			`node: "worker[1]", fault: stop`, false},
+		{"overlap/other kind/taken", "wire: worker -> archive, fault: cut",
+			"wire: worker -> archive, fault: reset", false},
+		{"overlap/other wire/taken", "wire: worker -> queue, fault: cut",
+			"wire: worker -> archive, fault: cut", false},
+		{"overlap/one flow, two nodes/taken", "node: worker, fault: errors, flow: orders",
+			"node: api, fault: errors, flow: orders", false},
+		{"overlap/two bursts of a flow/refused", "fault: burst, flow: orders, factor: 2",
+			"fault: burst, flow: orders, factor: 3", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -257,7 +284,8 @@ func TestAmountsOfBytes(t *testing.T) {
 func TestAnAmountOfBytesComesBackFromItsText(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := rapid.OneOf(rapid.Int64Range(1, maxBytes),
-			rapid.SampledFrom([]int64{1, 1000, 1024, 64_000, 1 << 20, 3_000_000, 5 << 30})).Draw(t, "bytes")
+			rapid.SampledFrom([]int64{1, 1000, 1024, 64_000, 1 << 20, 3_000_000,
+				5 << 30})).Draw(t, "bytes")
 		if got, ok := parseBytes(bytesText(want)); !ok || int64(got) != want {
 			t.Fatalf("%q is read as %v", bytesText(want), got)
 		}

@@ -38,7 +38,8 @@ func (p *parser) moment(v yamlpos.Value) moment {
 	case err != nil || d < 0:
 		v.Errorf("wrong-unit", "%q is not a duration, write the time as outage.end + 1s", parts[4])
 	case d > longestPhase:
-		v.Errorf("out-of-range", "%s is longer than anything may take here, at most %s", d, longestPhase)
+		v.Errorf("out-of-range", "%s is longer than anything may take here, at most %s", d,
+			longestPhase)
 	case parts[3] == "-":
 		m.offset = -d
 	default:
@@ -88,10 +89,12 @@ func (p *parser) settleOne(a *rawAct, byName map[string]*rawAct, path []string) 
 	}
 	switch {
 	case a.act.At < 0:
-		m.value.Errorf("out-of-range", "%q begins %s before the timeline does", a.act.Name, -a.act.At)
+		m.value.Errorf("out-of-range", "%q begins %s before the timeline does", a.act.Name,
+			-a.act.At)
 		a.act.At = 0
 	case a.act.At > longestPhase:
-		m.value.Errorf("out-of-range", "%q begins at %s, a timeline has at most %s", a.act.Name, a.act.At, longestPhase)
+		m.value.Errorf("out-of-range", "%q begins at %s, a timeline has at most %s", a.act.Name,
+			a.act.At, longestPhase)
 		a.act.At = longestPhase
 	}
 }

@@ -34,7 +34,8 @@ const maxActs = 200
 func (p *parser) timeline(v yamlpos.Value) {
 	items := v.Items()
 	if len(items) > maxActs {
-		v.Errorf("too-large", "a timeline has at most %d acts, this one has %d", maxActs, len(items))
+		v.Errorf("too-large", "a timeline has at most %d acts, this one has %d", maxActs,
+			len(items))
 		return
 	}
 	lines := map[string]int{}
@@ -44,7 +45,8 @@ func (p *parser) timeline(v yamlpos.Value) {
 			continue
 		}
 		if line, taken := lines[a.act.Name]; taken {
-			a.nameValue().Errorf("duplicate-name", "an act is called %q already, at line %d", a.act.Name, line)
+			a.nameValue().Errorf("duplicate-name", "an act is called %q already, at line %d",
+				a.act.Name, line)
 			continue
 		}
 		lines[a.act.Name] = item.Position().Line
@@ -60,7 +62,8 @@ func (p *parser) timeline(v yamlpos.Value) {
 func (p *parser) act(v yamlpos.Value, i int) (rawAct, bool) {
 	a := rawAct{value: v}
 	if !v.IsMap() {
-		v.Errorf("wrong-type", "an act of the timeline is a mapping with at and one of fault, scale, redrive")
+		v.Errorf("wrong-type",
+			"an act of the timeline is a mapping with at and one of fault, scale, redrive")
 		return a, false
 	}
 	word, ok := p.actWord(v)
@@ -70,7 +73,8 @@ func (p *parser) act(v yamlpos.Value, i int) (rawAct, bool) {
 	if at := v.Get("at"); at.Present() {
 		a.at = p.moment(at)
 	} else {
-		v.Errorf("missing-key", "an act needs at: a time from the end of steady, such as 5s or outage.end + 1s")
+		v.Errorf("missing-key",
+			"an act needs at: a time from the end of steady, such as 5s or outage.end + 1s")
 	}
 	switch word {
 	case "fault":
@@ -103,9 +107,11 @@ func (p *parser) actWord(v yamlpos.Value) (string, bool) {
 	case 1:
 		return given[0], true
 	case 0:
-		v.Errorf("missing-key", "an act has one of fault, scale, redrive, this one has none%s", misspelt(v))
+		v.Errorf("missing-key", "an act has one of fault, scale, redrive, this one has none%s",
+			misspelt(v))
 	default:
-		v.Errorf("conflict", "an act has only one of fault, scale, redrive, this one has %s; make an act of each",
+		v.Errorf("conflict",
+			"an act has only one of fault, scale, redrive, this one has %s; make an act of each",
 			strings.Join(given, " and "))
 	}
 	return "", false
@@ -177,7 +183,8 @@ func (p *parser) deadLetterChannel(v yamlpos.Value) string {
 			return ref
 		}
 	}
-	v.Errorf("unknown-channel", "%q is not a dead-letter channel, %s", v.Text(), diag.Expected(v.Text(), known))
+	v.Errorf("unknown-channel", "%q is not a dead-letter channel, %s", v.Text(),
+		diag.Expected(v.Text(), known))
 	return ""
 }
 
@@ -259,7 +266,8 @@ func (p *parser) faultTarget(v yamlpos.Value, kind Kind) {
 func (p *parser) faultFields(f *Fault) map[string]func(yamlpos.Value) {
 	return map[string]func(yamlpos.Value){
 		"direction": func(v yamlpos.Value) {
-			f.Direction = wire.Direction(v.OneOf(string(wire.Requests), string(wire.Replies), string(wire.Both)))
+			f.Direction = wire.Direction(v.OneOf(string(wire.Requests), string(wire.Replies),
+				string(wire.Both)))
 		},
 		"replica": func(v yamlpos.Value) { f.Replica = v.Int(0, 10_000) },
 		"latency": func(v yamlpos.Value) { f.Latency = p.some(v) },
@@ -283,7 +291,8 @@ func (p *parser) faultFields(f *Fault) map[string]func(yamlpos.Value) {
 func (p *parser) wires(v yamlpos.Value, f *Fault) {
 	from, to, ok := strings.Cut(v.Text(), "->")
 	if !ok {
-		v.Errorf("wrong-type", "%q is not a wire, write it as FROM -> TO in the direction of the dial", v.Text())
+		v.Errorf("wrong-type",
+			"%q is not a wire, write it as FROM -> TO in the direction of the dial", v.Text())
 		return
 	}
 	froms, errFrom := p.s.AsBuilt.Select(from)
@@ -307,7 +316,8 @@ func (p *parser) wires(v yamlpos.Value, f *Fault) {
 				f.Replica = a.Replica
 			}
 			if b.Replica >= 0 {
-				v.Errorf("wrong-target", "a wire has replicas of the node that dials, %q names one of %s",
+				v.Errorf("wrong-target",
+					"a wire has replicas of the node that dials, %q names one of %s",
 					v.Text(), b.Node.Name)
 				return
 			}
@@ -326,7 +336,8 @@ func (p *parser) replicaExists(v yamlpos.Value, f *Fault) {
 	}
 	for _, name := range nodes {
 		if members := p.s.AsBuilt.Node(name).Members(); v.Present() && f.Replica >= members {
-			v.Errorf("out-of-range", "replica %d is not there, %s has %d, counted from 0", f.Replica, name, members)
+			v.Errorf("out-of-range", "replica %d is not there, %s has %d, counted from 0",
+				f.Replica, name, members)
 			return
 		}
 	}
@@ -341,7 +352,8 @@ func (p *parser) noWire(v yamlpos.Value, all []topology.Wire) {
 	from, to, _ := strings.Cut(v.Text(), "->")
 	turned := strings.TrimSpace(to) + " -> " + strings.TrimSpace(from)
 	if slices.Contains(names, turned) {
-		v.Errorf("unknown-wire", "there is no wire %q, a wire is written in the direction of the dial; did you mean %q",
+		v.Errorf("unknown-wire",
+			"there is no wire %q, a wire is written in the direction of the dial; did you mean %q",
 			v.Text(), turned)
 		return
 	}

@@ -125,7 +125,8 @@ func (p *Plan) String() string {
 		for at := range f.Arrivals() {
 			last = at
 		}
-		fmt.Fprintf(&b, "  %-24s %7d messages, the last at %.3fs\n", f.Flow, f.Messages, last.Seconds())
+		fmt.Fprintf(&b, "  %-24s %7d messages, the last at %.3fs\n", f.Flow, f.Messages,
+			last.Seconds())
 	}
 	b.WriteString("\ntimeline\n")
 	for _, l := range p.lines() {
@@ -189,6 +190,7 @@ func (f *Fault) String() string {
 	add(f.Status > 0, "%d", f.Status)
 	add(f.Factor > 0, "×%g", f.Factor)
 	add(f.Share > 0 && f.Share < 1, "%g%%", f.Share*100)
+	add(f.Login, "with new logins")
 	add(f.Flow != "", "of %s", f.Flow)
 	add(f.Direction != "" && f.Direction != wire.Both, "of %s only", f.Direction)
 	if targets := f.Targets(); len(targets) > 0 {
@@ -209,5 +211,6 @@ func (f *Fault) Targets() []string {
 
 // Touches says whether the fault is done to a wire, or to a node at either end of it.
 func (f *Fault) Touches(w topology.Wire) bool {
-	return slices.Contains(f.Wires, w) || slices.Contains(f.Nodes, w.From) || slices.Contains(f.Nodes, w.To)
+	return slices.Contains(f.Wires, w) || slices.Contains(f.Nodes,
+		w.From) || slices.Contains(f.Nodes, w.To)
 }

@@ -78,8 +78,8 @@ type Fault struct {
 	Login     bool // reconnect_herd: members lose their tokens too
 }
 
-// FlowLoad is the open-loop load of one flow: arrivals come when the plan says, whether or not earlier
-// ones were answered.
+// FlowLoad is the open-loop load of one flow: arrivals come when the plan says, whether or not
+// earlier ones were answered.
 type FlowLoad struct {
 	Flow    string
 	Rate    float64 // messages per second at first

@@ -19,7 +19,8 @@ func Schema() ([]byte, error) {
 		"change": object{"type": "object"}, "as_built": object{"type": "object"},
 		"seed":   object{"type": "integer", "minimum": 0},
 		"steady": duration, "recover": duration, "drain": duration, "deadline": duration,
-		"load":     object{"type": "object", "minProperties": 1, "additionalProperties": loadSchema(rate, duration)},
+		"load": object{"type": "object", "minProperties": 1,
+			"additionalProperties": loadSchema(rate, duration)},
 		"timeline": object{"type": "array", "maxItems": maxActs, "items": actSchema(duration)},
 		"assert":   spec.Schema(), "expect": spec.ExpectSchema(),
 	}
@@ -37,8 +38,9 @@ func Schema() ([]byte, error) {
 
 func durationSchema() object {
 	return object{"anyOf": []any{
-		object{"type": "string", "pattern": `^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)` +
-			`(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*$`},
+		object{"type": "string",
+			"pattern": `^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)` +
+				`(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*$`},
 		object{"const": 0, "description": "no time needs no unit"},
 	}}
 }
@@ -64,6 +66,7 @@ func numberSchemas(kind string) map[string]object {
 			object{"type": "number", "exclusiveMinimum": 0, "maximum": 1},
 			object{"type": "string", "pattern": `^\s*[0-9.]+\s*%?$`},
 		}},
+		"login":  {"type": "boolean"},
 		"status": {"type": "integer", "minimum": 400, "maximum": 599},
 		"flow":   {"type": "string"},
 		"factor": {"type": "number", "minimum": 0.001, "maximum": 10_000},
@@ -90,7 +93,8 @@ func loadSchema(rate, duration object) object {
 	}
 	return object{"oneOf": []any{rate, object{
 		"type": "object", "additionalProperties": false, "properties": object{
-			"rate": rate, "ramp": object{"type": "string", "pattern": `^.+/.+\.\..+/.+$`}, "over": duration,
+			"rate": rate, "ramp": object{"type": "string",
+				"pattern": `^.+/.+\.\..+/.+$`}, "over": duration,
 			"poisson": object{"type": "boolean"},
 			"burst":   object{"oneOf": []any{burst, object{"type": "array", "items": burst}}},
 		},
@@ -98,7 +102,8 @@ func loadSchema(rate, duration object) object {
 			object{"required": []string{"rate"}, "not": object{"anyOf": []any{
 				object{"required": []string{"over"}}, object{"required": []string{"ramp"}},
 			}}},
-			object{"required": []string{"ramp", "over"}, "not": object{"required": []string{"rate"}}},
+			object{"required": []string{"ramp", "over"},
+				"not": object{"required": []string{"rate"}}},
 		},
 	}}}
 }

@@ -48,7 +48,8 @@ func asJSON(t testing.TB, src string) any {
 
 func TestTheSchemaTakesEveryScenarioThatLoads(t *testing.T) {
 	var files []string
-	for _, pattern := range []string{"library/*/*.yaml", "testdata/plan/*.yaml", "testdata/good/*.yaml"} {
+	for _, pattern := range []string{"library/*/*.yaml", "testdata/plan/*.yaml",
+		"testdata/good/*.yaml"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
 			t.Fatalf("%s: %d files, %v", pattern, len(found), err)
@@ -83,9 +84,11 @@ func TestTheSchemaRefuses(t *testing.T) {
 		{"steady/words/refused", head + "steady: 5 seconds"},
 		{"load/of nothing/refused", "topology: a.yaml\nload: {}"},
 		{"load/without a unit/refused", "topology: a.yaml\nload: {orders: 10}"},
-		{"load/rate and ramp/refused", "topology: a.yaml\nload: {orders: {rate: 1/s, ramp: 1/s..2/s, over: 3s}}"},
+		{"load/rate and ramp/refused",
+			"topology: a.yaml\nload: {orders: {rate: 1/s, ramp: 1/s..2/s, over: 3s}}"},
 		{"load/ramp without over/refused", "topology: a.yaml\nload: {orders: {ramp: 1/s..2/s}}"},
-		{"load/burst without an end/refused", "topology: a.yaml\nload: {orders: {rate: 1/s, burst: {times: 3}}}"},
+		{"load/burst without an end/refused",
+			"topology: a.yaml\nload: {orders: {rate: 1/s, burst: {times: 3}}}"},
 		{"act/without a time/refused", act("for: 1s, wire: a -> b, fault: cut")},
 		{"act/of two kinds/refused", act("at: 0s, redrive: a, scale: {a: 1}")},
 		{"act/of no kind/refused", act("at: 0s")},
@@ -94,14 +97,19 @@ func TestTheSchemaRefuses(t *testing.T) {
 		{"fault/unknown/refused", act("at: 0s, for: 1s, wire: a -> b, fault: sever")},
 		{"fault/without an end/refused", act("at: 0s, wire: a -> b, fault: cut")},
 		{"fault/without its number/refused", act("at: 0s, for: 1s, wire: a -> b, fault: latency")},
-		{"fault/a number it does not read/refused", act("at: 0s, for: 1s, wire: a -> b, fault: cut, latency: 1s")},
+		{"fault/a number it does not read/refused",
+			act("at: 0s, for: 1s, wire: a -> b, fault: cut, latency: 1s")},
 		{"fault/on the wrong sort of thing/refused", act("at: 0s, for: 1s, node: a, fault: cut")},
-		{"fault/direction/refused", act("at: 0s, for: 1s, wire: a -> b, fault: timeout, direction: up")},
+		{"fault/direction/refused",
+			act("at: 0s, for: 1s, wire: a -> b, fault: timeout, direction: up")},
 		{"fault/status/refused", act("at: 0s, for: 1s, node: a, fault: errors, status: 200")},
-		{"fault/bandwidth without bytes/refused", act("at: 0s, for: 1s, wire: a -> b, fault: bandwidth, rate: 10/s")},
-		{"fault/share above all/refused", act("at: 0s, for: 1s, node: a, fault: errors, share: 1.5")},
+		{"fault/bandwidth without bytes/refused",
+			act("at: 0s, for: 1s, wire: a -> b, fault: bandwidth, rate: 10/s")},
+		{"fault/share above all/refused",
+			act("at: 0s, for: 1s, node: a, fault: errors, share: 1.5")},
 		{"assert/unknown word/refused", head + "assert: [{isolatoin: {during: x}}]"},
-		{"expect/unknown verdict/refused", head + "expect: [{verdict: broken, assertion: delivery}]"},
+		{"expect/unknown verdict/refused",
+			head + "expect: [{verdict: broken, assertion: delivery}]"},
 	}
 	schema := compiledSchema(t)
 	for _, tt := range tests {
@@ -122,6 +130,9 @@ func TestExplainKnowsEveryWord(t *testing.T) {
 			}
 		}
 		for _, field := range slices.Concat(k.Needs, k.May) {
+			if numberSchemas(k.Name)[field] == nil {
+				t.Errorf("fault %s: field %s has no shape in the schema", k.Name, field)
+			}
 			if faultWords[field] == "" || !strings.Contains(text, faultWords[field]) {
 				t.Errorf("fault %s: field %s is not in its explanation:\n%s", k.Name, field, text)
 			}
