@@ -55,6 +55,23 @@ func (s *settings) code(t *topology.Topology) (*code, error) {
 		}
 		c.given.Handlers[name] = c.handlerFunc(h.name, h.do)
 	}
+	for _, p := range s.process {
+		name, err := processNode(t, p.name)
+		if err == nil && c.given.Processes[name] != nil {
+			err = errTwice
+		}
+		if err != nil {
+			wrong.Add(diag.Position{File: "scenariotest.Process"}, "unknown-node", "%q: %v", p.name, err)
+			continue
+		}
+		c.given.Processes[name] = c.processFunc(name, p.do)
+	}
+	for name := range c.given.Handlers {
+		if c.given.Processes[name.Node] != nil {
+			wrong.Add(diag.Position{File: "scenariotest.Handler"}, "unknown-handler",
+				"%q: a process runs in the place of %q, it has no handlers", name.Handler, name.Node)
+		}
+	}
 	if !wrong.Empty() {
 		return nil, &MistakesError{wrong}
 	}
@@ -63,15 +80,11 @@ func (s *settings) code(t *topology.Topology) (*code, error) {
 
 func (c *code) simulators() *simulators.Code { return &c.given }
 
-// running runs a function in a goroutine and knows that it runs.
-func (c *code) running(name string, do func()) {
+// begun notes that a function runs; ended follows.
+func (c *code) begun(name string) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.calls[name]++
-	c.mu.Unlock()
-	go func() {
-		defer c.ended(name)
-		do()
-	}()
 }
 
 func (c *code) ended(name string) {
@@ -99,6 +112,13 @@ func (c *code) failed(name string, m *message.Message, attempt int, err error) {
 		c.failing[name] = f
 	}
 	f.n++
+}
+
+// fault notes what the code did wrong.
+func (c *code) fault(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.errs = append(c.errs, err)
 }
 
 // faults waits for functions that still run, and is all that the code did wrong.

@@ -39,17 +39,19 @@ func Permanent(err error) error {
 func (c *code) handlerFunc(name string, do func(context.Context, Message) error) simulators.HandlerFunc {
 	return func(ctx context.Context, m *message.Message, attempt int) error {
 		ended := make(chan error, 1)
-		c.running(name, func() {
-			err := fmt.Errorf("handler %q ended its goroutine", name)
+		c.begun(name)
+		go func() {
+			defer c.ended(name)
+			err := error(simulators.Refusal(simulators.ReasonPanic, errGone))
 			defer func() {
 				if p := recover(); p != nil {
-					err = simulators.Refusal(simulators.ReasonPanic, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+					err = simulators.Refusal(simulators.ReasonPanic, panicked(p))
 				}
 				c.failed(name, m, attempt, err)
 				ended <- err
 			}()
 			err = do(ctx, given(m, attempt))
-		})
+		}()
 		select {
 		case err := <-ended:
 			return err
@@ -120,5 +122,12 @@ func handlers(n *topology.Node) (names []string) {
 	return slices.Compact(names)
 }
 
-// errTwice is a name for which code was given twice.
-var errTwice = errors.New("code was given for it twice")
+var (
+	// errTwice is a name for which code was given twice.
+	errTwice = errors.New("code was given for it twice")
+	// errGone is a function that neither returned nor panicked.
+	errGone = errors.New("it ended its goroutine (runtime.Goexit, or t.FailNow)")
+)
+
+// panicked is what was recovered, with where it came from.
+func panicked(p any) error { return fmt.Errorf("panic: %v\n%s", p, debug.Stack()) }

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/faultline-sim/faultline/scenarios/runner"
+	"github.com/faultline-sim/faultline/simulators/process"
 )
 
 // Run runs a scenario and fails the test unless every verdict is valid, or as the scenario's
@@ -64,10 +65,13 @@ func explain(file string, r Result, err error) string {
 	var mistakes *MistakesError
 	var environment *runner.EnvironmentError
 	var stopped *runner.StoppedError
+	var notReady *process.NotReadyError
 	text := err.Error()
 	switch {
 	case errors.As(err, &mistakes):
 		return fmt.Sprintf("%s has mistakes:\n%s", file, text)
+	case errors.As(err, &notReady):
+		text = "the test's own process did not come up: " + text
 	case errors.As(err, &environment):
 		text = "the environment failed, which says nothing about the system: " + text
 	case errors.As(err, &stopped):

@@ -19,6 +19,7 @@ import (
 	"github.com/faultline-sim/faultline/simulators"
 	"github.com/faultline-sim/faultline/simulators/cloud"
 	"github.com/faultline-sim/faultline/simulators/fleet"
+	"github.com/faultline-sim/faultline/simulators/process"
 	"github.com/faultline-sim/faultline/simulators/service"
 	"github.com/faultline-sim/faultline/topology"
 )
@@ -84,8 +85,11 @@ func (c *Cast) add(env *simulators.Env, clients simulators.Clients, n *topology.
 	return nil
 }
 
-// program makes a service, or a cloud.
+// program makes a service or a cloud, or runs the user's own code in its place.
 func program(cfg service.Config) (simulators.Node, error) {
+	if run := cfg.Env.Code.Process(cfg.Node.Name); run != nil {
+		return process.New(process.Config{Env: cfg.Env, Node: cfg.Node, Clients: cfg.Clients, Run: run})
+	}
 	if cfg.Node.Kind == topology.Cloud {
 		return cloud.New(cfg)
 	}

@@ -1,4 +1,0 @@
-package scenariotest
-
-// Env is the environment of a Process.
-type Env map[string]string

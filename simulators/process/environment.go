@@ -1,0 +1,188 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/faultline-sim/faultline/simulators"
+	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/wire"
+	"github.com/faultline-sim/faultline/topology/wire/relay"
+)
+
+// surroundings are what one replica is given.
+type surroundings struct {
+	env     map[string]string
+	awaited []*relay.Relay // over which it must have begun to take messages before it is ready
+}
+
+// general are the names that a protocol's address is also known by where a node has one neighbour
+// that speaks it.
+var general = map[string]string{
+	"mqtt": "MQTT_URL", "kafka": "KAFKA_BROKERS", "s3": "S3_ENDPOINT",
+	"postgres": "DATABASE_URL", "redis": "REDIS_URL",
+}
+
+// surroundings opens the replica's way over each of the node's wires and says how each is called.
+func (n *Node) surroundings(port *relay.Port, index int) (surroundings, error) {
+	near := surroundings{env: map[string]string{"REPLICA": strconv.Itoa(index)}}
+	byProtocol := map[string][]string{}
+	for _, w := range n.Env.Topology.Wires() {
+		if w.From != n.Node.Name {
+			continue
+		}
+		far := n.Env.Topology.Node(w.To)
+		relays, err := port.Out(far.Name, far.Protocol)
+		if err != nil {
+			return near, err
+		}
+		value, err := n.describe(&near, far, relays, index)
+		if err != nil {
+			return near, err
+		}
+		byProtocol[far.Protocol] = append(byProtocol[far.Protocol], value)
+		if n.consumes(far.Name) {
+			near.awaited = append(near.awaited, relays[0])
+		}
+	}
+	for protocol, values := range byProtocol {
+		if name := general[protocol]; name != "" && len(values) == 1 {
+			near.env[name] = values[0]
+		}
+	}
+	if !n.called {
+		return near, nil
+	}
+	addr, err := port.Inside()
+	near.env["LISTEN_ADDR"] = addr
+	return near, err
+}
+
+// describe puts a neighbour into the environment and returns its address.
+func (n *Node) describe(near *surroundings, far *topology.Node, relays []*relay.Relay, index int) (string, error) {
+	name := Name(n.Env.Topology.Short(far.Name))
+	key, value := name+"_URL", "http://"+relays[0].Address()
+	switch far.Protocol {
+	case "mqtt":
+		value = "tcp://" + relays[0].Address()
+	case "kafka":
+		key, value = name+"_BROKERS", addresses(relays)
+		near.env[name+"_GROUP"] = n.group(far.Name)
+	case "postgres":
+		value = "postgres://faultline@" + relays[0].Address() + "/faultline?sslmode=disable"
+	case "redis":
+		value = "redis://" + relays[0].Address()
+	}
+	near.env[key] = value
+	if far.Authenticates == "" {
+		return value, nil
+	}
+	user := n.Node.Name + "-" + strconv.Itoa(index)
+	token, err := n.authority.Issue(far.Authenticates, user)
+	near.env[name+"_USER"], near.env[name+"_TOKEN"] = user, token
+	return value, err
+}
+
+// Name is a node's short name as variables have it: upper case, all that is no letter or digit an
+// underscore.
+func Name(short string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return unicode.ToUpper(r)
+		}
+		return '_'
+	}, short)
+}
+
+func addresses(relays []*relay.Relay) string {
+	all := make([]string, len(relays))
+	for i, r := range relays {
+		all[i] = r.Address()
+	}
+	return strings.Join(all, ",")
+}
+
+// group is the consumer group that the node takes a broker's messages in; its depth tells when they
+// are done with.
+func (n *Node) group(broker string) string {
+	for _, h := range n.Node.Handlers {
+		if topology.ChannelNode(h.Source()) == broker && h.Group != "" {
+			return h.Group
+		}
+	}
+	return n.Node.Name
+}
+
+func (n *Node) consumes(broker string) bool {
+	return slices.ContainsFunc(n.Node.Handlers, func(h *topology.Handler) bool {
+		return h.Source() != "" && topology.ChannelNode(h.Source()) == broker
+	})
+}
+
+// declare makes the channels and tables that the node's declaration names, over paths without
+// faults, so that a function need not.
+func (n *Node) declare(ctx context.Context) error {
+	for _, name := range slices.Sorted(maps.Keys(n.program.Channels)) {
+		b, err := n.Clients.Broker(n.Env.Topology.Node(name).Protocol, n.config(name))
+		if err != nil {
+			return fmt.Errorf("make client of %q: %w", name, err)
+		}
+		err = b.Connect(ctx)
+		if err == nil {
+			err = b.Declare(ctx, n.program.Channels[name])
+		}
+		if err := firstOf(err, b.Close()); err != nil {
+			return fmt.Errorf("declare channels on %q: %w", name, err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.program.Tables)) {
+		s, err := n.Clients.Store(n.Env.Topology.Node(name).Protocol, n.config(name))
+		if err != nil {
+			return fmt.Errorf("make client of %q: %w", name, err)
+		}
+		err = s.Connect(ctx)
+		if err == nil {
+			err = s.Declare(ctx, n.program.Tables[name])
+		}
+		if err := firstOf(err, s.Close()); err != nil {
+			return fmt.Errorf("declare tables on %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// config is what a client on the node's behalf is made from.
+func (n *Node) config(far string) conn.Config {
+	c := conn.Config{
+		Dialer: n.Env.Fabric.Dialer(topology.Wire{From: wire.AuditFrom, To: far}, 0),
+		Client: n.Node.Name + "-declares",
+	}
+	if issuer := n.Env.Topology.Node(far).Authenticates; issuer != "" {
+		c.User = c.Client
+		c.Password = func() string {
+			token, err := n.authority.Issue(issuer, c.User)
+			if err != nil {
+				return "" // refused by the broker, which says so
+			}
+			return token
+		}
+	}
+	return c
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var _ simulators.Node = (*Node)(nil)

@@ -1,0 +1,159 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+
+	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/wire"
+)
+
+// Port is all connections of one process to the rest of a topology. It is safe for concurrent use.
+type Port struct {
+	fabric  wire.Fabric
+	node    string
+	replica int
+	gate    gate
+
+	mu     sync.Mutex
+	relays []*Relay
+}
+
+// NewPort is the port of one replica of a node, without connections.
+func NewPort(fabric wire.Fabric, node string, replica int) *Port {
+	return &Port{fabric: fabric, node: node, replica: replica}
+}
+
+// Out opens the process's way to another node and yields its relays: one, or over Kafka one for
+// each broker, because Kafka's clients dial the addresses that brokers tell, which are made those of
+// the relays. The far end must listen already when it is Kafka.
+func (p *Port) Out(far, protocol string) ([]*Relay, error) {
+	w := topology.Wire{From: p.node, To: far}
+	dialer := p.fabric.Dialer(w, p.replica)
+	name := fmt.Sprintf("relay %s[%d] -> %s", p.node, p.replica, far)
+	if protocol == "kafka" {
+		return p.brokers(name, dialer)
+	}
+	r, err := p.open(name, 0, dialer.Dial)
+	if err != nil {
+		return nil, err
+	}
+	r.serve()
+	return []*Relay{r}, nil
+}
+
+// brokers opens a relay for each broker. None serves before all are known.
+func (p *Port) brokers(name string, dialer wire.Dialer) ([]*Relay, error) {
+	ends := dialer.Endpoints()
+	if len(ends) == 0 {
+		return nil, fmt.Errorf("open %s: no broker listens yet", name)
+	}
+	told := map[string]string{}
+	var relays []*Relay
+	for i, end := range ends {
+		r, err := p.open(name, i, func(ctx context.Context) (net.Conn, error) {
+			return dialer.DialAddr(ctx, "tcp", end)
+		})
+		if err != nil {
+			return nil, err
+		}
+		told[end] = r.addr
+		relays = append(relays, r)
+	}
+	given := func() {
+		for _, r := range relays {
+			r.answered.tell()
+		}
+	}
+	for _, r := range relays {
+		r.carriers = func() (requests, replies carrier) { return newKafka(told, given).carriers() }
+		r.serve()
+	}
+	return relays, nil
+}
+
+func (p *Port) open(name string, number int, dial func(context.Context) (net.Conn, error)) (*Relay, error) {
+	l, err := listen(p.fabric, name, number)
+	if err != nil {
+		return nil, err
+	}
+	r := newRelay(l, dial, &p.gate)
+	p.mu.Lock()
+	p.relays = append(p.relays, r)
+	p.mu.Unlock()
+	return r, nil
+}
+
+// Inside reserves the address that the process itself is to listen on.
+func (p *Port) Inside() (string, error) {
+	port, err := p.fabric.Port(p.inside(), p.replica)
+	if err != nil {
+		return "", err
+	}
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	return addr, p.fabric.Announce(p.inside(), p.replica, addr)
+}
+
+// inside is the name under which the fabric knows the process itself, behind its node's listener.
+func (p *Port) inside() string { return "process of " + p.node }
+
+// Dial connects to the process itself, at the address of Inside, over a path without faults.
+func (p *Port) Dial(ctx context.Context) (net.Conn, error) {
+	w := topology.Wire{From: wire.AuditFrom, To: p.inside()}
+	port, err := p.fabric.Port(p.inside(), p.replica)
+	if err != nil {
+		return nil, err
+	}
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	return p.fabric.Dialer(w, 0).DialAddr(ctx, "tcp", addr)
+}
+
+// In listens as the node and carries what comes to the process.
+func (p *Port) In() (*Relay, error) {
+	l, err := p.fabric.Listen(p.node, p.replica)
+	if err != nil {
+		return nil, err
+	}
+	r := newRelay(l, p.Dial, &p.gate)
+	p.mu.Lock()
+	p.relays = append(p.relays, r)
+	p.mu.Unlock()
+	r.serve()
+	return r, nil
+}
+
+// Freeze holds all bytes, in both directions, until thaw is called; connections stay. It is false
+// when they are held already.
+func (p *Port) Freeze() (thaw func(), ok bool) {
+	if !p.gate.close() {
+		return nil, false
+	}
+	return p.gate.release, true
+}
+
+// Sever resets all connections at once and takes no more.
+func (p *Port) Sever() {
+	for _, r := range p.all() {
+		r.Sever()
+	}
+}
+
+// Close is Sever; it returns when nothing of the port is left.
+func (p *Port) Close() error {
+	p.Sever()
+	var errs []error
+	for _, r := range p.all() {
+		errs = append(errs, r.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Port) all() []*Relay {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]*Relay(nil), p.relays...)
+}
