@@ -23,6 +23,7 @@ type testOptions struct {
 	count    int
 	parallel int
 	junit    string
+	keep     bool
 }
 
 func newTest(t *terminal) *cobra.Command {
@@ -52,6 +53,7 @@ exactly the invalid verdicts it expects: a harness that cannot tell twins apart 
 	o.run.flags(c)
 	c.Flags().IntVar(&o.count, "count", 1, "how often each scenario is run")
 	c.Flags().IntVar(&o.parallel, "parallel", 4, "how many run at once")
+	c.Flags().BoolVar(&o.keep, "keep", false, "keep the folders of runs that passed too")
 	c.Flags().StringVar(&o.junit, "junit", "", "also write the verdicts of all runs to this file, as JUnit XML")
 	return c
 }
@@ -76,6 +78,9 @@ func (t *terminal) testAll(ctx context.Context, files []string, o testOptions) e
 		for _, file := range files {
 			group.Go(func() error {
 				one := t.testOne(ctx, file, o.run)
+				if one.passed() && !o.keep {
+					one.err = os.RemoveAll(one.report.Folder)
+				}
 				mu.Lock()
 				defer mu.Unlock()
 				all = append(all, one)

@@ -1,0 +1,182 @@
+package diagnosis
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/faultline-sim/faultline/reports"
+	"github.com/faultline-sim/faultline/reports/rundir"
+	"github.com/faultline-sim/faultline/scenarios"
+	"github.com/faultline-sim/faultline/scenarios/judge"
+	"github.com/faultline-sim/faultline/scenarios/runner"
+	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/d2"
+)
+
+const (
+	system = "../../../topology/examples/iot-platform.yaml"
+	// atOnce is how many diagnosed runs share the machine.
+	atOnce = 2
+	// cleanRuns is how many runs without a fault must name nobody.
+	cleanRuns = 20
+)
+
+// diagnosed is one run whose fault the history alone must give away.
+type diagnosed struct {
+	name  string
+	act   string   // its line of the timeline, "" for a clean run
+	right []string // what may be named first; empty when nobody may
+}
+
+// BenchmarkDiagnosis breaks every wire of the iot-platform by a black hole, a cut and 500 ms of
+// latency, makes every service and cloud answer 503, and reports the share of runs whose first
+// suspect is the one at fault; then runs without a fault, and the share that names nobody.
+func BenchmarkDiagnosis(b *testing.B) {
+	t, diags, err := topology.Load(system, topology.Options{Draw: d2.Draw(d2.Options{}, nil)})
+	if err != nil || !diags.Empty() {
+		b.Fatal(err, diags.String())
+	}
+	for b.Loop() {
+		faulted := brokenEverywhere(t)
+		right := diagnose(b, faulted)
+		b.ReportMetric(float64(right)/float64(len(faulted)), "top-1")
+		clean := make([]diagnosed, cleanRuns)
+		for i := range clean {
+			clean[i].name = fmt.Sprintf("clean-%d", i)
+		}
+		b.ReportMetric(float64(diagnose(b, clean))/cleanRuns, "clean")
+	}
+}
+
+// brokenEverywhere is one run for each wire and fault, and one for each program that can answer.
+func brokenEverywhere(t *topology.Topology) (all []diagnosed) {
+	logins := map[topology.Wire]string{}
+	for _, n := range t.Nodes {
+		if n.Login != "" {
+			logins[topology.Wire{From: n.Name, To: n.Login}] = n.Name
+		}
+	}
+	for _, w := range t.Wires() {
+		newcomers := ""
+		if fleet := logins[w]; fleet != "" { // nobody uses the wire but those who log in
+			newcomers = fmt.Sprintf(
+				"\n  - {at: 0.5s, node: %q, fault: reconnect_herd, share: 50%%, login: true}", fleet)
+		}
+		for _, fault := range []string{"timeout", "cut", "latency, latency: 500ms"} {
+			all = append(all, diagnosed{
+				name:  fmt.Sprintf("%s %s", strings.Split(fault, ",")[0], w),
+				act:   fmt.Sprintf("{at: 0s, for: 4s, wire: %q, fault: %s}%s", w, fault, newcomers),
+				right: []string{w.String()},
+			})
+		}
+	}
+	for _, n := range t.Nodes {
+		if n.Kind == topology.Service && answers(n) || n.Kind == topology.Cloud {
+			all = append(all, diagnosed{
+				name:  "503 " + n.Name,
+				act:   fmt.Sprintf("{at: 0s, for: 4s, node: %q, fault: errors, status: 503}", n.Name),
+				right: []string{n.Name},
+			})
+		}
+	}
+	return all
+}
+
+// answers says that a service has callers whom it could answer 503.
+func answers(n *topology.Node) bool {
+	for _, h := range n.Handlers {
+		if h.HTTP != "" && n.Name != "service_platform.auth" { // logins are no flow's
+			return true
+		}
+	}
+	return false
+}
+
+// diagnose runs all and says how many named the right one.
+func diagnose(b *testing.B, all []diagnosed) (right int) {
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for _, d := range all {
+		group.Go(func() error {
+			r, err := d.run(b.Context(), b.TempDir())
+			if err != nil {
+				return fmt.Errorf("%s: %w", d.name, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if d.isRight(r.Suspects) {
+				right++
+				return nil
+			}
+			b.Logf("%s: wrong, the suspects are %v", d.name, r.Suspects)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	return right
+}
+
+func (d diagnosed) isRight(suspects []reports.Suspect) bool {
+	if len(d.right) == 0 || len(suspects) == 0 {
+		return len(d.right) == len(suspects)
+	}
+	for _, where := range d.right {
+		if suspects[0].Where == where {
+			return true
+		}
+	}
+	return false
+}
+
+// run is one short run of the system with the fault, judged.
+func (d diagnosed) run(ctx context.Context, dir string) (reports.Report, error) {
+	path, err := filepath.Abs(system)
+	if err != nil {
+		return reports.Report{}, err
+	}
+	text := fmt.Sprintf(`scenario: diagnosis
+topology: %q
+load: {telemetry: 100/s, command: 20/s, app-query: 20/s, partner: 20/s, partner-app: 20/s}
+steady: 4s
+recover: 2s
+drain: 5s
+`, path)
+	if d.act != "" {
+		text += "timeline:\n  - " + d.act + "\n"
+	}
+	file := filepath.Join(dir, "diagnosis.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return reports.Report{}, err
+	}
+	s, diags, err := scenarios.Load(file, scenarios.Options{})
+	if err != nil || !diags.Empty() {
+		return reports.Report{}, fmt.Errorf("load: %w %s", err, diags.String())
+	}
+	folder, err := rundir.Create(dir, "diagnosis")
+	if err != nil {
+		return reports.Report{}, err
+	}
+	defer folder.Close()
+	plan := scenarios.NewPlan(s)
+	if err := judge.SavePlan(folder, plan); err != nil {
+		return reports.Report{}, err
+	}
+	out, stopped := runner.Run(ctx, plan, runner.Options{Dir: folder.History(), Engines: "embedded"})
+	if stopped != nil {
+		return reports.Report{}, stopped
+	}
+	if err := judge.SaveFacts(folder, judge.NewFacts(out, nil, "bench", "")); err != nil {
+		return reports.Report{}, err
+	}
+	return judge.Run(folder.Path())
+}
