@@ -35,7 +35,7 @@ type BreakerParams struct {
 // window, others not, so only unbroken runs of failures oblige it to open. Cost: the times of the
 // last few failures of each replica. Source: Nygard, Release It!, Circuit Breaker.
 func Breaker(p BreakerParams) Check {
-	return Check{Name: named("breaker", place(p.Node, p.Handler, p.Step)), Property: "breaker",
+	return Check{Name: named("breaker", place(p.Node, p.Handler, p.Step)), Property: "breaker", Node: p.Node,
 		New: func(l *Ledger, c Context) Checker { return newBreaker(l, c.Topology, p) }}
 }
 

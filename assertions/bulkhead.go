@@ -21,7 +21,7 @@ import (
 // count of a set of spans has its peaks. Cost: one counter for each run that ended within the last
 // run's span. Source: Nygard, Release It!, Bulkheads.
 func Bulkhead(node, handler, step string) Check {
-	return Check{Name: named("bulkhead", place(node, handler, step)), Property: "bulkhead",
+	return Check{Name: named("bulkhead", place(node, handler, step)), Property: "bulkhead", Node: node,
 		New: func(l *Ledger, c Context) Checker {
 			b := &bulkhead{ledger: l, node: node, handler: handler, step: step, limit: 1,
 				recent: map[int32]*overlap{}, batch: isBatch(c.Topology, node, handler)}

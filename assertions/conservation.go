@@ -45,6 +45,9 @@ func (c *conservation) Verdict() Verdict {
 		refused += int(f.begun) - n.owed
 		settled += n.owed - n.lost - n.inFlight
 		moving += n.inFlight
+		if n.unseen > 0 {
+			r.lack("%s", insideOf(n.sink))
+		}
 	}
 	if settled == 0 && r.found() == 0 {
 		r.lack("accepted messages")

@@ -75,7 +75,15 @@ func (c *deadLetterChecker) Kinds() []history.Kind {
 	return []history.Kind{history.Attempt, history.DeadLetter, history.Redrive, history.Found}
 }
 
-func (c *deadLetterChecker) Idle() bool { return c.runs == 0 && len(c.dead) == 0 }
+// Idle is never said of handlers that cannot be seen.
+func (c *deadLetterChecker) Idle() bool {
+	for _, w := range c.ways {
+		if c.ledger.unseen(w.node) {
+			return false
+		}
+	}
+	return c.runs == 0 && len(c.dead) == 0
+}
 
 func (c *deadLetterChecker) Observe(e *history.Event) {
 	if e.Message < 0 {
@@ -182,6 +190,11 @@ func (c *deadLetterChecker) wrong(flow string, message int64, kind, text string)
 
 func (c *deadLetterChecker) Verdict() Verdict {
 	c.r.complete(c.ledger)
+	for _, w := range c.ways {
+		if c.ledger.unseen(w.node) {
+			c.r.doubt("%s", insideOf(w.node))
+		}
+	}
 	if c.Idle() {
 		c.r.lack("runs of the handlers that dead-letter to %s", c.p.Channel)
 	}

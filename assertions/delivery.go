@@ -72,6 +72,9 @@ func (c *delivery) Verdict() Verdict {
 	if !c.ledger.ended {
 		r.lack("a run that reaches its end: this one has no audit")
 	}
+	if n.unseen > 0 {
+		r.lack("%s", insideOf(n.sink))
+	}
 	if n.inFlight > 0 {
 		r.lack("a longer drain: %d messages were in flight at its end, such as %s-%d",
 			n.inFlight, c.flow, n.moving)
@@ -87,6 +90,8 @@ type account struct {
 	filtered, duplicated       int
 	unexpected, refusedYetHere int
 	moving                     int64 // a message in flight
+	unseen                     int   // ended, if at all, inside a node that cannot be seen
+	sink                       string
 }
 
 func (n account) figures(r *ruling) {
@@ -114,6 +119,11 @@ func (l *Ledger) account(f *flowLedger, r *ruling) account {
 		}
 		n.owed++
 		n.add(l.end(f, i, &m, standing, r), i)
+	}
+	for _, leg := range f.route.legs {
+		if l.unseen(leg.node) && !leg.reply {
+			n.unseen, n.sink = n.owed, leg.node
+		}
 	}
 	return n
 }
@@ -164,6 +174,9 @@ func (l *Ledger) end(f *flowLedger, i int64, m *row, s []standing, r *ruling) en
 	worst := isFound
 	for j, leg := range f.route.legs {
 		e := f.legEnd(j, i, l)
+		if e == isLost && l.unseen(leg.node) && !leg.reply {
+			continue
+		}
 		if e == isLost && l.moving(m, s) {
 			e = isInFlight
 		}

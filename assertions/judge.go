@@ -16,6 +16,8 @@ type Check struct {
 	Name     string // as the user wrote it: "delivery[telemetry]"
 	Property string // "delivery"
 	Flow     string // "" for the whole system
+	// Node is the node whose inside is judged, "" where it is what stands between nodes.
+	Node string
 	// Implied marks a check that nobody wrote: a declared policy. It is left out of the verdicts of
 	// a run that never came near it.
 	Implied bool
@@ -169,7 +171,7 @@ func (t *court) verdicts() []Verdict {
 	var out []Verdict
 	for _, s := range t.seats {
 		v := t.verdict(s)
-		if s.check.Implied && s.idle() && t.ledger.messages() {
+		if s.check.Implied && s.idle() && t.ledger.messages() && !t.ledger.unseen(s.check.Node) {
 			continue
 		}
 		out = append(out, v)
@@ -187,6 +189,9 @@ func (t *court) verdict(s *seat) (v Verdict) {
 	if s.broken != "" {
 		v = Verdict{Value: Unknown, Summary: "the checker crashed: " + s.broken,
 			Unknown: "a checker that does not crash on this history: please report it"}
+	}
+	if t.ledger.unseen(s.check.Node) {
+		v = Verdict{Value: Unknown, Summary: v.Summary, Unknown: insideOf(s.check.Node)}
 	}
 	v.Name, v.Property = s.check.Name, s.check.Property
 	v.Flow = cmp.Or(v.Flow, s.check.Flow)

@@ -23,7 +23,8 @@ type Ledger struct {
 	delays []reading           // the harness's own scheduling delay
 	depths map[backlog]reading // the last ones before the audit
 	asked  map[string]int64
-	downs  map[string]int // crashes and stops seen, by node
+	downs  map[string]int  // crashes and stops seen, by node
+	code   map[string]bool // nodes that run code of the user's own
 
 	// born are the derived messages whose publish has not been answered yet: such a publish is a
 	// row of the parent's.
@@ -96,6 +97,7 @@ func NewLedger(t *topology.Topology) *Ledger {
 		depths: map[backlog]reading{},
 		asked:  map[string]int64{},
 		downs:  map[string]int{},
+		code:   map[string]bool{},
 		born:   map[birth]subject{},
 		first:  -1,
 	}
@@ -142,6 +144,9 @@ func (l *Ledger) Observe(e *history.Event) {
 	case history.NodeState:
 		if e.Reason == "crash" || e.Reason == "down" {
 			l.downs[e.Node]++
+		}
+		if e.Reason == history.StateCode {
+			l.code[e.Node] = true
 		}
 	case history.Shed:
 		l.shed += e.Value

@@ -95,6 +95,9 @@ type breach struct {
 func (s *sample) breaches() (broken []breach, lacks []string) {
 	for _, o := range s.objectives() {
 		switch {
+		case o.share > 0 && o.latency && o.of == 0 && s.completed > 0:
+			lacks = append(lacks, fmt.Sprintf("times of arrival at %s to judge %s on",
+				s.leg.name(), o.name))
 		case o.share <= 0 || o.of == 0:
 		case exceeds(o.share, o.exceptions, o.of):
 			broken = append(broken, o.breach)

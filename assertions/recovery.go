@@ -77,6 +77,9 @@ func (c *recovery) Verdict() Verdict {
 		r.lack("messages: flow %q has none in this run", c.p.Flow)
 		return r.verdict("no message of flow %s", c.p.Flow)
 	}
+	if leg := f.untimed(); leg != "" {
+		r.doubt("times of arrival at %s: messages were only found there when the run was over", leg)
+	}
 	if len(spans) == 0 || !spans[len(spans)-1].Healed {
 		return r.verdict("recovery of %s not measured", c.p.Flow)
 	}

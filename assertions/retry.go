@@ -44,7 +44,7 @@ const shortest = 2 * time.Millisecond
 // entry for each failing run that is open, a bit for each kind of hop.
 // Source: Brooker, Exponential Backoff and Jitter; Google SRE book, Addressing Cascading Failures.
 func Retry(p RetryParams) Check {
-	return Check{Name: named("retry", p.Node+"."+p.Handler), Property: "retry",
+	return Check{Name: named("retry", p.Node+"."+p.Handler), Property: "retry", Node: p.Node,
 		New: func(l *Ledger, c Context) Checker { return newRetry(l, c.Topology, p) }}
 }
 

@@ -95,6 +95,9 @@ func unsettle(verdicts []Verdict) {
 
 func (c *steady) leg(f *flowLedger, s *sample, w Window, r *ruling) {
 	broken, _ := s.breaches()
+	if s.completed > 0 && len(s.timed) == 0 && s.leg.p99+s.leg.p50 > 0 {
+		r.lack("times of arrival at %s (flow %s)", s.leg.name(), f.name)
+	}
 	if s.completed == 0 {
 		broken = append(broken, breach{kind: "failed", message: s.first,
 			text: fmt.Sprintf("none of %d reached %s", s.offered, s.leg.name())})

@@ -18,7 +18,8 @@ import (
 // (untraced). Unknown: nothing arrived, the flow has no path, it takes more than 32 kinds of hops,
 // or events were shed.
 //
-// It cannot see hops inside a node, nor spans of a system that is not instrumented. Cost: one bit
+// It cannot see hops inside a node, nor spans of a system that is not instrumented: a node that runs
+// code of its own joins what went into it and what came out of it by the trace id alone. Cost: one bit
 // pair a kind of hop in the message's row; paths are searched once for each set of hops.
 // Source: W3C Trace Context, section 3.2.
 func Trace(flow string) Check {
@@ -65,7 +66,7 @@ func (c *trace) judge(f *flowLedger, r *ruling) (judged int) {
 		m := f.rows.get(i)
 		reach, ok := known[m.hops]
 		if !ok {
-			reach = f.follow(m.hops)
+			reach = f.follow(m.hops, c.ledger.bridges(f))
 			known[m.hops] = reach
 		}
 		delivered := false
@@ -102,9 +103,8 @@ func (f *flowLedger) identity(i int64, m *row, r *ruling) {
 
 // follow is all that a set of hops reaches from the flow's source. The source's own send shows as a
 // Produce row, so its first hop is given. A call that failed for its caller and was received all
-// the same counts as taken.
-func (f *flowLedger) follow(hops uint64) map[string]bool {
-	next := map[string][]string{}
+// the same counts as taken. Next are hops that are taken as given; it is changed.
+func (f *flowLedger) follow(hops uint64, next map[string][]string) map[string]bool {
 	received := map[string]bool{}
 	for _, h := range f.kinds {
 		if hops&h.took != 0 && h.key.kind == history.Receive {

@@ -22,7 +22,7 @@ import (
 // Source: AMQP 0-9-1 per-message TTL as RabbitMQ documents it.
 func TTL(node, handler string) Check {
 	name := node + "." + handler
-	return Check{Name: named("ttl", name), Property: "ttl",
+	return Check{Name: named("ttl", name), Property: "ttl", Node: node,
 		New: func(l *Ledger, c Context) Checker {
 			k := &ttlChecker{ledger: l, node: node, handler: handler}
 			if n := c.Topology.Node(node); n != nil && n.Handler(handler) != nil {
