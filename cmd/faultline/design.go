@@ -38,7 +38,9 @@ func (t *terminal) mistakes(diags diag.List) error {
 }
 
 // loadTopology reads a topology with its drawing; drift between the two is a mistake.
-func (t *terminal) loadTopology(file string, set []string) (*topology.Topology, *d2.Drawing, error) {
+func (t *terminal) loadTopology(
+	file string, set []string,
+) (*topology.Topology, *d2.Drawing, error) {
 	var drawing *d2.Drawing
 	top, diags, err := loadWith(file, set, &drawing)
 	if err != nil {
@@ -50,7 +52,9 @@ func (t *terminal) loadTopology(file string, set []string) (*topology.Topology, 
 	return top, drawing, nil
 }
 
-func loadWith(file string, set []string, drawing **d2.Drawing) (*topology.Topology, diag.List, error) {
+func loadWith(
+	file string, set []string, drawing **d2.Drawing,
+) (*topology.Topology, diag.List, error) {
 	return topology.Load(file, topology.Options{Set: set, Draw: d2.Draw(d2.Options{}, drawing)})
 }
 
@@ -62,8 +66,9 @@ func newImport(t *terminal) *cobra.Command {
 		Short: "Write a topology's first draft from a drawing",
 		Long: `Reads a D2 drawing, or a Markdown file with a fenced d2 block, and writes the skeleton of a
 topology. What the drawing cannot tell stands in it as a marked choice ("# choose: …").`,
-		Example: "  faultline import d2 system.d2 --out system.yaml\n  faultline import d2 README.md --block 2",
-		Args:    cobra.ExactArgs(2),
+		Example: "  faultline import d2 system.d2 --out system.yaml\n" +
+			"  faultline import d2 README.md --block 2",
+		Args: cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if args[0] != "d2" {
 				return usage(fmt.Errorf("no importer for %q", args[0]), "accepted: d2")
@@ -71,9 +76,11 @@ topology. What the drawing cannot tell stands in it as a marked choice ("# choos
 			return t.importD2(args[1], out, d2.Options{Board: board, Block: block})
 		},
 	}
-	c.Flags().StringVar(&board, "board", "", "layer, scenario or step to read, such as layers.night")
+	c.Flags().StringVar(&board, "board", "",
+		"layer, scenario or step to read, such as layers.night")
 	c.Flags().IntVar(&block, "block", 0, "which fenced d2 block of a Markdown file, counted from 1")
-	c.Flags().StringVar(&out, "out", "", "file to write, which must not exist (default: standard output)")
+	c.Flags().StringVar(&out, "out", "",
+		"file to write, which must not exist (default: standard output)")
 	return c
 }
 
@@ -150,7 +157,8 @@ Exits with 1 when a finding is a fault.`,
 }
 
 func setFlag(c *cobra.Command, set *[]string) {
-	c.Flags().StringArrayVar(set, "set", nil, "override one field, such as worker1.replicas=3 (repeatable)")
+	c.Flags().StringArrayVar(set, "set", nil,
+		"override one field, such as worker1.replicas=3 (repeatable)")
 }
 
 func newWires(t *terminal) *cobra.Command {
@@ -165,11 +173,13 @@ func newWires(t *terminal) *cobra.Command {
 				return err
 			}
 			for _, w := range top.Wires() {
-				fmt.Fprintf(t.out, "wire     %s -> %s  for %s\n", top.Short(w.From), top.Short(w.To),
+				fmt.Fprintf(t.out, "wire     %s -> %s  for %s\n",
+					top.Short(w.From), top.Short(w.To),
 					strings.Join(flowsOver(top, w), ", "))
 			}
 			for _, ch := range top.Channels {
-				fmt.Fprintf(t.out, "channel  %s  read by %s\n", top.ShortRef(ch.Ref), readers(top, ch.Ref))
+				fmt.Fprintf(t.out, "channel  %s  read by %s\n", top.ShortRef(ch.Ref),
+					readers(top, ch.Ref))
 			}
 			if drawing == nil {
 				return nil

@@ -81,7 +81,8 @@ func exitCode(stderr io.Writer, err error) int {
 
 // cobraMistake says that cobra refused the command line itself; it has no type for that.
 func cobraMistake(err error) bool {
-	for _, start := range []string{"unknown command", "unknown flag", "accepts ", "requires at least", "invalid argument"} {
+	for _, start := range []string{"unknown command", "unknown flag", "accepts ",
+		"requires at least", "invalid argument"} {
 		if strings.HasPrefix(err.Error(), start) {
 			return true
 		}

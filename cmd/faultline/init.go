@@ -40,7 +40,8 @@ func (t *terminal) writeStart(dir string) error {
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		if _, err := os.Lstat(path); err == nil {
-			return usage(fmt.Errorf("%s exists already", path), "name a folder without it: faultline init DIR")
+			return usage(fmt.Errorf("%s exists already", path),
+				"name a folder without it: faultline init DIR")
 		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -55,6 +56,7 @@ func (t *terminal) writeStart(dir string) error {
 			return err
 		}
 	}
-	fmt.Fprintf(t.err, "faultline: next: faultline run %s\n", filepath.Join(dir, "archive-outage.yaml"))
+	fmt.Fprintf(t.err, "faultline: next: faultline run %s\n",
+		filepath.Join(dir, "archive-outage.yaml"))
 	return nil
 }

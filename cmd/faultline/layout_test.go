@@ -28,7 +28,8 @@ var forbidden = []struct{ from, to, why string }{
 	{"topology", "reports", "rooms are entered in one direction"},
 	{"topology/diag", "topology", "diagnostics serve every parser"},
 	{"topology/policy", "topology/wire", "policies are plain values"},
-	{"simulators", "scenarios", "a simulator obeys the topology as built, and knows of no scenario"},
+	{"simulators", "scenarios",
+		"a simulator obeys the topology as built, and knows of no scenario"},
 	{"simulators", "reports", "rooms are entered in one direction"},
 	{"simulators", "assertions", "a simulator records; it must not know how it is judged"},
 	{"assertions", "simulators", "checkers are pure: a saved run is judged on any machine"},
@@ -57,18 +58,30 @@ var only = []struct {
 	{"gopkg.in/yaml.v3", []string{"topology/yamlpos"}, "every value keeps its position"},
 	{"oss.terrastruct.com/d2", []string{"topology/d2"}, "one reader of drawings"},
 	{"github.com/Shopify/toxiproxy", []string{"topology/wire"}, "one fabric"},
-	{"github.com/testcontainers/testcontainers-go", []string{"topology/engine"}, "one way to containers"},
-	{"github.com/mochi-mqtt", []string{"topology/engine/embedded"}, "engines are behind one interface"},
-	{"github.com/twmb/franz-go/pkg/kfake", []string{"topology/engine/embedded"}, "engines are behind one interface"},
-	{"github.com/alicebob/miniredis", []string{"topology/engine/embedded"}, "engines are behind one interface"},
-	{"github.com/johannesboyne/gofakes3", []string{"topology/engine/embedded"}, "engines are behind one interface"},
-	{"github.com/jeroenrinzema/psql-wire", []string{"topology/engine/embedded"}, "engines are behind one interface"},
-	{"modernc.org/sqlite", []string{"topology/engine/embedded"}, "engines are behind one interface"},
-	{"github.com/eclipse/paho.mqtt.golang", []string{"simulators/conn/mqtt", "scenarios/bench"}, "one client path"},
-	{"github.com/segmentio/kafka-go", []string{"simulators/conn/kafka", "scenarios/bench"}, "one client path"},
-	{"github.com/aws/aws-sdk-go-v2", []string{"simulators/conn/s3", "scenarios/bench"}, "one client path"},
-	{"github.com/redis/go-redis", []string{"simulators/conn/redis", "scenarios/bench"}, "one client path"},
-	{"github.com/jackc/pgx", []string{"simulators/conn/postgres", "scenarios/bench"}, "one client path"},
+	{"github.com/testcontainers/testcontainers-go", []string{"topology/engine"},
+		"one way to containers"},
+	{"github.com/mochi-mqtt", []string{"topology/engine/embedded"},
+		"engines are behind one interface"},
+	{"github.com/twmb/franz-go/pkg/kfake", []string{"topology/engine/embedded"},
+		"engines are behind one interface"},
+	{"github.com/alicebob/miniredis", []string{"topology/engine/embedded"},
+		"engines are behind one interface"},
+	{"github.com/johannesboyne/gofakes3", []string{"topology/engine/embedded"},
+		"engines are behind one interface"},
+	{"github.com/jeroenrinzema/psql-wire", []string{"topology/engine/embedded"},
+		"engines are behind one interface"},
+	{"modernc.org/sqlite", []string{"topology/engine/embedded"},
+		"engines are behind one interface"},
+	{"github.com/eclipse/paho.mqtt.golang", []string{"simulators/conn/mqtt", "scenarios/bench"},
+		"one client path"},
+	{"github.com/segmentio/kafka-go", []string{"simulators/conn/kafka", "scenarios/bench"},
+		"one client path"},
+	{"github.com/aws/aws-sdk-go-v2", []string{"simulators/conn/s3", "scenarios/bench"},
+		"one client path"},
+	{"github.com/redis/go-redis", []string{"simulators/conn/redis", "scenarios/bench"},
+		"one client path"},
+	{"github.com/jackc/pgx", []string{"simulators/conn/postgres", "scenarios/bench"},
+		"one client path"},
 	{"github.com/parquet-go/parquet-go", []string{"assertions/history"}, "one codec"},
 	{"github.com/spf13/cobra", []string{"cmd"}, "one command line"},
 }
@@ -77,6 +90,9 @@ var only = []struct {
 var pure = []string{
 	"topology/diag", "topology/policy", "topology/yamlpos", "assertions", "reports",
 }
+
+// clock are the functions of package time that a pure package may not call.
+var clock = []string{"Now", "Since", "Sleep", "After", "NewTimer", "NewTicker"}
 
 // impure are the imports that a pure package may not have.
 var impure = []string{"net", "net/http", "math/rand", "math/rand/v2", "crypto/rand", "os/exec"}
@@ -104,7 +120,7 @@ func sources(t *testing.T) []source {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (d.Name() == "testdata" || d.Name() == "bin" || d.Name() == ".git" || d.Name() == "runs") {
+		if d.IsDir() && slices.Contains([]string{"testdata", "bin", ".git", "runs"}, d.Name()) {
 			return filepath.SkipDir
 		}
 		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
@@ -152,7 +168,8 @@ func TestArrowsRunOneWay(t *testing.T) {
 				continue
 			}
 			for _, rule := range forbidden {
-				if in(s.dir, rule.from) && in(to, rule.to) && !in(rule.from, rule.to) && !excepted(s.dir, to) {
+				if in(s.dir, rule.from) && in(to, rule.to) &&
+					!in(rule.from, rule.to) && !excepted(s.dir, to) {
 					if in(s.dir, rule.to) {
 						continue // inside the room itself
 					}
@@ -176,8 +193,10 @@ func TestThirdPartyPackagesHaveOneImporter(t *testing.T) {
 	for _, s := range sources(t) {
 		for _, path := range imports(s) {
 			for _, rule := range only {
-				if (path == rule.path || strings.HasPrefix(path, rule.path+"/")) && !inAny(s.dir, rule.by) {
-					t.Errorf("%s imports %s, only %s may: %s", s.path, path, strings.Join(rule.by, ", "), rule.why)
+				within := path == rule.path || strings.HasPrefix(path, rule.path+"/")
+				if within && !inAny(s.dir, rule.by) {
+					t.Errorf("%s imports %s, only %s may: %s", s.path, path,
+						strings.Join(rule.by, ", "), rule.why)
 				}
 			}
 		}
@@ -196,7 +215,7 @@ func TestPurePackagesReadNoClockAndNoNetwork(t *testing.T) {
 			}
 		}
 		for _, call := range calls(s, "time") {
-			if slices.Contains([]string{"Now", "Since", "Sleep", "After", "NewTimer", "NewTicker"}, call) {
+			if slices.Contains(clock, call) {
 				t.Errorf("%s reads the clock (time.%s), but is pure", s.path, call)
 			}
 		}
@@ -209,8 +228,10 @@ func TestOnlyTheFabricDialsAndListens(t *testing.T) {
 			continue
 		}
 		for _, call := range calls(s, "net") {
-			if strings.HasPrefix(call, "Dial") || strings.HasPrefix(call, "Listen") && call != "Listener" {
-				t.Errorf("%s calls net.%s: only topology/wire opens connections, so that every wire is a fault point",
+			opens := strings.HasPrefix(call, "Dial") || strings.HasPrefix(call, "Listen")
+			if opens && call != "Listener" {
+				t.Errorf("%s calls net.%s: only topology/wire opens connections, so that every "+
+					"wire is a fault point",
 					s.path, call)
 			}
 		}
@@ -246,7 +267,8 @@ func TestPackagesSayWhatTheyAreFor(t *testing.T) {
 func TestFilesAndFunctionsStaySmall(t *testing.T) {
 	for _, s := range sources(t) {
 		if lines := s.set.Position(s.file.End()).Line; lines > longestFile {
-			t.Errorf("%s has %d lines, at most %d: split it by what it tells", s.path, lines, longestFile)
+			t.Errorf("%s has %d lines, at most %d: split it by what it tells", s.path, lines,
+				longestFile)
 		}
 		for _, d := range s.file.Decls {
 			f, ok := d.(*ast.FuncDecl)
@@ -255,7 +277,8 @@ func TestFilesAndFunctionsStaySmall(t *testing.T) {
 			}
 			lines := s.set.Position(f.End()).Line - s.set.Position(f.Pos()).Line + 1
 			if lines > longestFunction {
-				t.Errorf("%s: %s has %d lines, at most %d", s.path, f.Name.Name, lines, longestFunction)
+				t.Errorf("%s: %s has %d lines, at most %d", s.path, f.Name.Name, lines,
+					longestFunction)
 			}
 		}
 	}

@@ -54,9 +54,10 @@ func namesIn(r *history.Reader) (reports.Names, error) {
 func newHistory(t *terminal) *cobra.Command {
 	var out, format string
 	c := &cobra.Command{
-		Use:     "history RUN",
-		Short:   "Print a run's events",
-		Long:    "Prints every event of a run in order of time. RUN is a run's folder, the beginning of its name, or latest.",
+		Use:   "history RUN",
+		Short: "Print a run's events",
+		Long: "Prints every event of a run in order of time. RUN is a run's folder, the " +
+			"beginning of its name, or latest.",
 		Example: "  faultline history latest --format csv > events.csv",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -110,7 +111,8 @@ func newMessages(t *terminal) *cobra.Command {
 				return err
 			}
 			width, _ := isTerminal(t.out)
-			opt := reports.MessagesOptions{Flow: flow, Limit: limit, Format: format, Width: width, Names: names}
+			opt := reports.MessagesOptions{Flow: flow, Limit: limit, Format: format, Width: width,
+				Names: names}
 			return reports.Messages(t.out, all, opt)
 		},
 	}
@@ -124,9 +126,10 @@ func newMessages(t *terminal) *cobra.Command {
 func newTrace(t *terminal) *cobra.Command {
 	var out string
 	c := &cobra.Command{
-		Use:     "trace RUN ID",
-		Short:   "Follow one message hop by hop",
-		Long:    "Prints the path of a message, hop by hop with times, with the messages born of it. ID is a message's id\n(telemetry-183), or a trace id or the beginning of one.",
+		Use:   "trace RUN ID",
+		Short: "Follow one message hop by hop",
+		Long: "Prints the path of a message, hop by hop with times, with the messages born of " +
+			"it. ID is a message's id\n(telemetry-183), or a trace id or the beginning of one.",
 		Example: "  faultline trace latest telemetry-183",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -156,8 +159,9 @@ func newClean(t *terminal) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "clean",
 		Short: "Remove the leftovers of runs that are no longer alive",
-		Long:  "Removes run folders but the newest, and what a killed run left behind. A living run is never touched.",
-		Args:  cobra.NoArgs,
+		Long: "Removes run folders but the newest, and what a killed run left behind. A living " +
+			"run is never touched.",
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if keep < 0 {
 				return usage(errors.New("--keep is negative"), "--keep 0 removes all")

@@ -91,7 +91,8 @@ func environmentHint(err error) string {
 	case strings.Contains(text, "address already in use"):
 		return "another program has the port; end it, or choose another"
 	case strings.Contains(text, "too many open files"):
-		return fmt.Sprintf("raise the limit of open files (%s), or make the fleets smaller", "ulimit -n")
+		return fmt.Sprintf("raise the limit of open files (%s), or make the fleets smaller",
+			"ulimit -n")
 	}
 	return ""
 }

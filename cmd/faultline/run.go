@@ -20,7 +20,9 @@ import (
 )
 
 // runScenario is a whole run: load → plan → run → check → report.
-func (t *terminal) runScenario(ctx context.Context, file string, o runOptions) (reports.Report, error) {
+func (t *terminal) runScenario(
+	ctx context.Context, file string, o runOptions,
+) (reports.Report, error) {
 	// load: files to a scenario, or all mistakes with positions
 	scenario, diags, err := scenarios.Load(file, o.scenario())
 	if err != nil || !diags.Empty() {
@@ -96,7 +98,8 @@ func (o *runOptions) valid() error {
 	switch o.engines {
 	case "auto", "embedded":
 	case "containers":
-		return usage(fmt.Errorf("--engines containers is not available in this version"), "accepted: embedded, auto")
+		return usage(fmt.Errorf("--engines containers is not available in this version"),
+			"accepted: embedded, auto")
 	default:
 		return usage(fmt.Errorf("no engines %q", o.engines), "accepted: embedded, containers, auto")
 	}
@@ -104,7 +107,8 @@ func (o *runOptions) valid() error {
 		return usage(fmt.Errorf("seed %q is not a whole number", o.seed), "")
 	}
 	if o.apiPort < 0 || o.apiPort >= 32768 {
-		return usage(fmt.Errorf("API port %d is out of range", o.apiPort), "accepted: 1 to 32767, 0 for a free one")
+		return usage(fmt.Errorf("API port %d is out of range", o.apiPort),
+			"accepted: 1 to 32767, 0 for a free one")
 	}
 	return nil
 }
@@ -118,7 +122,8 @@ func (o *runOptions) scenario() scenarios.Options {
 }
 
 func (o *runOptions) runner(dir *rundir.Dir) runner.Options {
-	return runner.Options{Dir: dir.History(), Engines: o.engines, APIPort: o.apiPort, Progress: o.progress}
+	return runner.Options{Dir: dir.History(), Engines: o.engines, APIPort: o.apiPort,
+		Progress: o.progress}
 }
 
 func newRun(t *terminal) *cobra.Command {
@@ -135,7 +140,8 @@ repeats the run, and the run's folder.
 While it goes on, Toxiproxy's HTTP API is on the printed address: toxiproxy-cli works against it, and
 what is changed there stands in the history.`,
 		Example: "  faultline run scenarios/library/iot-platform/partner-cloud-outage.yaml\n" +
-			"  faultline run outage.yaml --plan\n  faultline run outage.yaml --seed 7 --set worker1.replicas=1",
+			"  faultline run outage.yaml --plan\n  faultline run outage.yaml --seed 7 --set " +
+			"worker1.replicas=1",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.valid(); err != nil {
@@ -150,14 +156,17 @@ what is changed there stands in the history.`,
 	}
 	o.flags(c)
 	c.Flags().BoolVar(&o.planOnly, "plan", false, "print the plan and run nothing")
-	c.Flags().IntVar(&o.apiPort, "api-port", 0, "port of Toxiproxy's HTTP API on 127.0.0.1 (default: a free one)")
+	c.Flags().IntVar(&o.apiPort, "api-port", 0,
+		"port of Toxiproxy's HTTP API on 127.0.0.1 (default: a free one)")
 	c.Flags().BoolVar(&quiet, "quiet", false, "no progress")
 	c.Flags().StringVar(&format, "format", "text", "text, json, junit or markdown")
 	return c
 }
 
 // runAll runs scenarios one after the other; the worst verdict is the command's.
-func (t *terminal) runAll(ctx context.Context, files []string, o runOptions, quiet bool, format string) error {
+func (t *terminal) runAll(
+	ctx context.Context, files []string, o runOptions, quiet bool, format string,
+) error {
 	if !known(format) {
 		return badFormat(format, formatNames)
 	}

@@ -76,37 +76,47 @@ func shatter(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	pieces := filepath.Join(path, "pieces")
 	ts.Check(history.Prepare(pieces))
-	var w *history.Writer
-	n, number := 0, 0
+	cut := cutter{ts: ts, dir: pieces}
 	for e := range whole.Events {
-		if n%1000 == 0 {
-			number = nextSegment(ts, w, pieces, number, &w)
-		}
-		ts.Check(w.Write(e))
-		n++
+		cut.write(e)
 	}
 	ts.Check(whole.Err())
-	ts.Check(w.Seal())
+	ts.Check(cut.segment.Seal())
 	ts.Check(os.RemoveAll(dir))
 	ts.Check(os.Rename(pieces, dir))
-	ts.Logf("%d events in %d segments", n, number)
+	ts.Logf("%d events in %d segments", cut.events, cut.segments)
 }
 
-// nextSegment seals one segment, nil for none, and begins the next.
-func nextSegment(ts *testscript.TestScript, done *history.Writer, dir string, number int, next **history.Writer) int {
-	if done != nil {
-		ts.Check(done.Seal())
+// cutter writes events into segments of a thousand.
+type cutter struct {
+	ts               *testscript.TestScript
+	dir              string
+	events, segments int
+	segment          *history.Writer
+}
+
+func (c *cutter) write(e *history.Event) {
+	if c.events%1000 == 0 {
+		c.next()
 	}
-	w, err := history.Create(history.SegmentPath(dir, number+1))
-	ts.Check(err)
-	*next = w
-	return number + 1
+	c.ts.Check(c.segment.Write(e))
+	c.events++
+}
+
+func (c *cutter) next() {
+	if c.segment != nil {
+		c.ts.Check(c.segment.Seal())
+	}
+	c.segments++
+	w, err := history.Create(history.SegmentPath(c.dir, c.segments))
+	c.ts.Check(err)
+	c.segment = w
 }
 
 // await PATTERN waits until a file is there.
 func await(ts *testscript.TestScript, _ bool, args []string) {
-	ctx := time.NewTimer(30 * time.Second)
-	defer ctx.Stop()
+	late := time.NewTimer(30 * time.Second)
+	defer late.Stop()
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
 	for {
@@ -115,7 +125,7 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		select {
 		case <-look.C:
-		case <-ctx.C:
+		case <-late.C:
 			ts.Fatalf("%s did not come", args[0])
 		}
 	}

@@ -61,7 +61,8 @@ func validate(file string, set []string) (said string, diags diag.List, err erro
 		return "", diags, readFailedOrNil(err)
 	}
 	said, diags, err = validateTopology(s.TopologyFile, set)
-	return fmt.Sprintf("%s; a run takes at most %s", said, scenarios.NewPlan(s).Longest().Round(time.Second)), diags, err
+	return fmt.Sprintf("%s; a run takes at most %s", said,
+		scenarios.NewPlan(s).Longest().Round(time.Second)), diags, err
 }
 
 func validateTopology(file string, set []string) (said string, diags diag.List, err error) {
@@ -119,7 +120,8 @@ func scenarioFiles(paths []string) ([]string, error) {
 
 func scenariosBelow(dir string) (files []string, err error) {
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || filepath.Ext(path) != ".yaml" && filepath.Ext(path) != ".yml" {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".yaml" &&
+			filepath.Ext(path) != ".yml" {
 			return err
 		}
 		src, err := os.ReadFile(path)

@@ -77,7 +77,8 @@ func newSchema(t *terminal) *cobra.Command {
 			case "result":
 				schema, err = reports.Schema()
 			default:
-				return usage(fmt.Errorf("no schema of %q", args[0]), "accepted: topology, scenario, result")
+				return usage(fmt.Errorf("no schema of %q", args[0]),
+					"accepted: topology, scenario, result")
 			}
 			if err != nil {
 				return err
