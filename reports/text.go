@@ -110,17 +110,28 @@ func (p *page) counterexamples(r Report) {
 	}
 }
 
-// mostShown bounds the events of an anomaly on a terminal; result.json has all of them.
-const mostShown = 6
+// Of an anomaly's events a terminal gets the first and the last, which tell where it ended;
+// result.json has all of them.
+const (
+	firstShown = 2
+	lastShown  = 4
+)
 
 func (p *page) anomaly(a assertions.Anomaly) {
-	said := fmt.Sprintf("%s: %s", p.plain(a.Subject()), p.plain(a.Text))
-	p.wrapped(2, p.paint(Plain(a.Kind), red)+" ", len(a.Kind)+1, said)
+	subject, said := p.plain(a.Subject()), p.plain(a.Text)
+	head := p.paint(Plain(a.Kind), red) + " "
+	if !strings.HasPrefix(said, subject) {
+		said = subject + ": " + said
+	}
+	p.wrapped(2, head, len(a.Kind)+1, said)
+	left := len(a.Events) - firstShown - lastShown
 	for i, e := range a.Events {
-		if i == mostShown {
-			p.printf("    %s\n", p.paint(fmt.Sprintf("and %d more events in result.json",
-				len(a.Events)-mostShown), faint))
-			break
+		if left > 1 && i >= firstShown && i < firstShown+left {
+			if i == firstShown {
+				more := fmt.Sprintf("%9s  %d more events in result.json", "…", left)
+				p.printf("    %s\n", p.paint(more, faint))
+			}
+			continue
 		}
 		p.event(4, e)
 	}
