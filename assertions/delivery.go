@@ -204,6 +204,8 @@ func (f *flowLedger) legEnd(leg int, i int64, l *Ledger) ending {
 		return isFiltered
 	case lr.state&legExpired != 0:
 		return isExpired
+	case lr.state&foundDead != 0 && l.unseenDeadLetters(f, leg):
+		return isDead
 	case lr.state&legDead != 0 && (lr.state&foundDead != 0 || !l.deadReadable(f, leg)):
 		return isDead
 	}

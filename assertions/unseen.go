@@ -1,6 +1,9 @@
 package assertions
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // unseen says that a node runs code of the user's own, so that the history has no events of what
 // happens inside it. What only such events could show is unknown.
@@ -41,4 +44,12 @@ func (f *flowLedger) untimed() string {
 		}
 	}
 	return ""
+}
+
+// unseenDeadLetters says that an unseen node dead-letters what is on its way to a leg: that a message
+// is found in the channel is all there is to show it.
+func (l *Ledger) unseenDeadLetters(f *flowLedger, leg int) bool {
+	return slices.ContainsFunc(l.routes.deadLetters(), func(d deadLetter) bool {
+		return l.unseen(d.node) && f.route.below[d.node]&(1<<leg) != 0
+	})
 }
