@@ -96,7 +96,8 @@ func (s *share) fetchOnce(ctx context.Context) error {
 	})
 }
 
-// eachRecord reads records to their end.
+// eachRecord reads records to their end. A record's bytes lie in the library's pages, of 64 KB each,
+// which it uses again once all records on them are closed.
 func eachRecord(records kafka.RecordReader, read func(*kafka.Record) error) error {
 	for {
 		r, err := records.ReadRecord()
@@ -106,7 +107,13 @@ func eachRecord(records kafka.RecordReader, read func(*kafka.Record) error) erro
 		if err != nil {
 			return err
 		}
-		if err := read(r); err != nil {
+		err = read(r)
+		for _, b := range [...]kafka.Bytes{r.Key, r.Value} {
+			if b != nil {
+				b.Close() // gives pages back, and cannot fail
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -208,5 +208,7 @@ func judge(err error, sent *httpx.Sent) error {
 
 // key is where a message's object is. A slash in an id would be a table of its own.
 func key(table, id string) string {
-	return table + "/" + strings.NewReplacer("%", "%25", "/", "%2F").Replace(id)
+	return table + "/" + inKey.Replace(id)
 }
+
+var inKey = strings.NewReplacer("%", "%25", "/", "%2F")
