@@ -19,93 +19,79 @@ func TestProcesses(t *testing.T) {
 	)
 	lost := map[string]string{"delivery[order]": "invalid lost", "conservation": "invalid lost"}
 	exactlyOnce := scenariotest.Set("flows.order.guarantee=exactly-once")
-	for name, c := range map[string]struct {
-		file   string
-		worker func(context.Context, scenariotest.Env) error
-		option scenariotest.Option
-		want   map[string]string // verdicts that are not valid
-	}{
-		"delivery/stream cut and commit after work/valid":    {cut, commitsAfter, exactlyOnce, nil},
-		"delivery/killed and commit after work/valid":        {killed, commitsAfter, nil, nil},
-		"delivery/killed and commit before work/lost":        {killed, commitsBefore, nil, lost},
-		"delivery/archive down and tried again/valid":        {down, commitsAfter, nil, nil},
-		"delivery/archive down and error forgotten/lost":     {down, forgets, nil, lost},
-		"delivery/stored twice and exactly once/duplicated":  {cut, storesTwice, exactlyOnce, map[string]string{"delivery[order]": "invalid duplicated", "conservation": "invalid duplicated"}},
-		"delivery/stored twice and at least once/valid":      {cut, storesTwice, nil, nil},
-		"trace/headers not passed on/nothing is known again": {cut, dropsHeaders, nil, map[string]string{"steady": "invalid failed", "delivery[order]": "invalid lost", "conservation": "invalid lost", "trace[order]": "unknown"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			options := []scenariotest.Option{
-				scenariotest.Out(t.TempDir()), scenariotest.Process("worker", c.worker),
-			}
-			if c.option != nil {
-				options = append(options, c.option)
-			}
-			got := play(t, c.file, options...)
-			if diff := cmp.Diff(c.want, notValid(got)); diff != "" {
-				t.Errorf("verdicts that are not valid (-want +got):\n%s", diff)
-			}
-			for _, err := range got.Faults {
-				t.Error(err)
-			}
-		})
-	}
+	playAll(t, map[string]situation{
+		"delivery/stream cut and commit after work/valid":    {cut, options{process(commitsAfter)}, nil},
+		"delivery/killed and commit after work/valid":        {killed, options{process(commitsAfter)}, nil},
+		"delivery/killed and commit before work/lost":        {killed, options{process(commitsBefore)}, lost},
+		"delivery/archive down and tried again/valid":        {down, options{process(commitsAfter)}, nil},
+		"delivery/archive down and error forgotten/lost":     {down, options{process(forgets)}, lost},
+		"delivery/stored twice and exactly once/duplicated":  {cut, options{process(storesTwice), exactlyOnce}, map[string]string{"delivery[order]": "invalid duplicated", "conservation": "invalid duplicated"}},
+		"delivery/stored twice and at least once/valid":      {cut, options{process(storesTwice)}, nil},
+		"trace/headers not passed on/nothing is known again": {cut, options{process(dropsHeaders)}, map[string]string{"steady": "unknown failed", "delivery[order]": "invalid lost", "conservation": "invalid lost", "trace[order]": "unknown"}},
+	})
+}
+
+func process(do func(context.Context, scenariotest.Env) error) scenariotest.Option {
+	return scenariotest.Process("worker", do)
 }
 
 // A node whose policies are declared, and which runs code that writes to the store by itself: what
 // only its own events could show is unknown, what the audit shows is known.
 func TestWhatCannotBeSeenIsUnknown(t *testing.T) {
 	t.Parallel()
-	options := []scenariotest.Option{
-		scenariotest.Out(t.TempDir()), scenariotest.Process("worker", storesObjects),
-	}
-	got := play(t, "testdata/orders-stream-cut.yaml", options...)
+	const file = "testdata/orders-stream-cut.yaml"
+	allow := scenariotest.AllowUnknown("steady", "order", "trace[order]", "retry", "dead_letter")
+	got := results(t, map[string]situation{
+		"strict":  {file, options{process(storesObjects)}, nil},
+		"allowed": {file, options{process(storesObjects), allow}, nil},
+	})
 	want := map[string]string{
 		"steady": "unknown", "order[order]": "unknown", "trace[order]": "unknown",
 		"retry[worker.orders]": "unknown", "dead_letter[stream/orders.dead]": "unknown",
 	}
-	if diff := cmp.Diff(want, notValid(got)); diff != "" {
-		t.Errorf("verdicts that are not valid (-want +got):\n%s", diff)
+	for name, r := range got {
+		if diff := cmp.Diff(want, notValid(r)); diff != "" {
+			t.Errorf("%s: verdicts that are not valid (-want +got):\n%s", name, diff)
+		}
 	}
-	if len(got.Differences) != len(want) {
-		t.Errorf("%d differences, want one for each unknown verdict", len(got.Differences))
+	if n := len(got["strict"].Differences); n != len(want) {
+		t.Errorf("%d differences, want one for each unknown verdict", n)
 	}
-	allowed := play(t, "testdata/orders-stream-cut.yaml", append(options, scenariotest.AllowUnknown(
-		"steady", "order", "trace[order]", "retry", "dead_letter"))...)
-	if len(allowed.Differences) > 0 {
-		t.Errorf("differences though they are allowed: %v", allowed.Differences)
+	if d := got["allowed"].Differences; len(d) > 0 {
+		t.Errorf("differences though they are allowed: %v", d)
 	}
 }
 
 func TestAProcessThatReturnsByItselfIsAFault(t *testing.T) {
-	for name, c := range map[string]struct {
-		end  func() error
-		want string
-	}{
-		"error":   {func() error { return errors.New("out of ideas") }, "process worker[0] returned by itself: out of ideas"},
-		"nothing": {func() error { return nil }, "process worker[0] returned by itself, nothing had ended its context"},
-		"panic":   {func() error { panic("out of ideas") }, "process worker[0] returned by itself: panic: out of ideas"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			worker := func(ctx context.Context, env scenariotest.Env) error {
-				w := newWorker(env)
-				defer w.close()
-				if _, err := w.reader.FetchMessage(ctx); err != nil {
-					return err
-				}
-				return c.end()
+	t.Parallel()
+	ends := func(how func() error) scenariotest.Option {
+		return process(func(ctx context.Context, env scenariotest.Env) error {
+			w := newWorker(env)
+			defer w.close()
+			if _, err := w.reader.FetchMessage(ctx); err != nil {
+				return err
 			}
-			got := play(t, "testdata/process-killed.yaml", scenariotest.Out(t.TempDir()),
-				scenariotest.Process("worker", worker))
-			if len(got.Faults) == 0 || !strings.HasPrefix(got.Faults[0].Error(), c.want) {
-				t.Errorf("faults %v, want %q first", got.Faults, c.want)
-			}
-			if got.Report.Value == "valid" {
-				t.Error("a run in which nobody did the work is valid")
-			}
+			return how()
 		})
+	}
+	const file = "testdata/process-killed.yaml"
+	want := map[string]string{
+		"error":   "process worker[0] returned by itself: out of ideas",
+		"nothing": "process worker[0] returned by itself, nothing had ended its context",
+		"panic":   "process worker[0] returned by itself: panic: out of ideas",
+	}
+	results := results(t, map[string]situation{
+		"error":   {file, options{ends(func() error { return errors.New("out of ideas") })}, nil},
+		"nothing": {file, options{ends(func() error { return nil })}, nil},
+		"panic":   {file, options{ends(func() error { panic("out of ideas") })}, nil},
+	})
+	for name, got := range results {
+		if len(got.Faults) == 0 || !strings.HasPrefix(got.Faults[0].Error(), want[name]) {
+			t.Errorf("%s: faults %v, want %q first", name, got.Faults, want[name])
+		}
+		if got.Report.Value == "valid" {
+			t.Errorf("%s: a run in which nobody did the work is valid", name)
+		}
 	}
 }
 
@@ -117,34 +103,4 @@ func TestAProcessThatDoesNotComeUp(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), want) || len(got.Faults) != 1 {
 		t.Errorf("%v and faults %v, want %s", err, got.Faults, want)
 	}
-}
-
-// play is a run that comes to its end.
-func play(t *testing.T, file string, options ...scenariotest.Option) scenariotest.Result {
-	t.Helper()
-	got, err := scenariotest.Play(t.Context(), file, options...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range got.Report.Verdicts {
-		t.Logf("%s: %s: %s %s", v.Name, v.Value, v.Summary, v.Unknown)
-	}
-	return got
-}
-
-// notValid are the verdicts that are not valid, each with its first anomaly; nil when all are.
-func notValid(r scenariotest.Result) (found map[string]string) {
-	for _, v := range r.Report.Verdicts {
-		if v.Value == "valid" {
-			continue
-		}
-		if found == nil {
-			found = map[string]string{}
-		}
-		found[v.Name] = string(v.Value)
-		if len(v.Anomalies) > 0 {
-			found[v.Name] += " " + v.Anomalies[0].Kind
-		}
-	}
-	return found
 }
