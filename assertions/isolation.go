@@ -230,6 +230,7 @@ func (c *isolation) drift(own, s *sample, f *flowLedger, w Window) (broken []bre
 	over, first := f.slower(s, w, bound)
 	if own.quantile(0.99) > 0 && float64(over) > max(1, math.Ceil(0.01*float64(len(s.timed)))) {
 		broken = append(broken, breach{kind: "late", message: first, latency: true,
+			excess: s.quantile(0.99) - bound,
 			text: fmt.Sprintf("p99 to %s was %v, in its steady state %v",
 				s.leg.name(), s.quantile(0.99), own.quantile(0.99))})
 	}
@@ -266,9 +267,9 @@ func (c *isolation) report(f *flowLedger, s *sample, broken []breach, w Window, 
 			continue
 		}
 		told[b.kind] = true
-		if delay := c.ledger.delay(w); b.latency && delay > int64(delayTolerance) {
+		if delay, excused := c.ledger.excuses(w, b); excused {
 			r.doubt("a quieter machine: %s of flow %s while the harness was delayed by %v",
-				b.text, f.name, time.Duration(delay).Round(time.Millisecond))
+				b.text, f.name, delay.Round(time.Millisecond))
 			continue
 		}
 		r.anomaly(Anomaly{Kind: "leaked", Flow: f.name, Message: b.message, Where: s.leg.name(),

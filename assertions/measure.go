@@ -85,6 +85,7 @@ type breach struct {
 	message int64
 	text    string
 	latency bool
+	excess  time.Duration // of a latency over its bound
 }
 
 // breaches are the ways in which the leg's declared SLO is broken in the sample, and what would be
@@ -139,6 +140,7 @@ func (s *sample) latency(name string, q float64, over int, bound int64) objectiv
 		o.share = 0
 	}
 	o.breach = breach{kind: "late", message: s.firstLate, latency: true,
+		excess: s.quantile(q) - time.Duration(bound),
 		text: fmt.Sprintf("%s to %s was %v, promised %v", name, s.leg.name(), s.quantile(q),
 			time.Duration(bound))}
 	return o

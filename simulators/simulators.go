@@ -150,7 +150,8 @@ const (
 )
 
 // Behavior is one misbehaviour. Which messages a Share means is decided by the run's seed and the
-// message's number, so that a redelivered message meets the same fate.
+// message's number, so that a redelivered message meets the same fate; errors and slowness are
+// drawn anew each time a message comes by, as a service under stress would.
 type Behavior struct {
 	Name   string
 	Kind   BehaviorKind

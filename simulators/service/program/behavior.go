@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,7 @@ type misbehavior struct {
 	touched atomic.Int64
 	limiter ratelimiter.RateLimiter[any] // quota
 	crashed simulators.Tally             // crash: messages that have had theirs
+	asked   simulators.Tally             // errors, slow: how often each message came by
 }
 
 // Inject puts a behaviour in force until it is healed.
@@ -88,8 +90,21 @@ func (b *Misbehaviors) change(f func([]*misbehavior) []*misbehavior) {
 	b.inUse.Store(&all)
 }
 
-// means says that the behaviour is for a message. One of no flow is meant by shares of all.
-func (m *misbehavior) means(msg *message.Message) bool {
+// means says that the behaviour is for a message, whenever it comes by. One of no flow is meant by
+// shares of all.
+func (m *misbehavior) means(msg *message.Message) bool { return m.meansAt(msg, m.Name) }
+
+// meansNow says that the behaviour is for a message this time: a service that answers some requests
+// wrongly may answer the same one well when it is asked again. Which time it is for which message
+// is fixed by the seed.
+func (m *misbehavior) meansNow(msg *message.Message) bool {
+	if m.Share == 0 || m.Share >= 1 {
+		return m.means(msg)
+	}
+	return m.meansAt(msg, m.Name+"#"+strconv.Itoa(m.asked.Add(msg.Flow, msg.Number)))
+}
+
+func (m *misbehavior) meansAt(msg *message.Message, draw string) bool {
 	if m.Flow != "" && m.Flow != msg.Flow {
 		return false
 	}
@@ -97,7 +112,7 @@ func (m *misbehavior) means(msg *message.Message) bool {
 	if share == 0 {
 		share = 1
 	}
-	return m.env.Chosen(m.Name, msg.Flow, msg.Number, share)
+	return m.env.Chosen(draw, msg.Flow, msg.Number, share)
 }
 
 // Duplicate is how many copies too many of a message are published.
@@ -132,7 +147,7 @@ func (a *Actor) misbehave(ctx context.Context, _ *Handler, it *Item) error {
 func (a *Actor) suffer(ctx context.Context, b *misbehavior, it *Item) error {
 	switch b.Kind {
 	case simulators.Slow:
-		if b.means(it.Message) {
+		if b.meansNow(it.Message) {
 			b.touched.Add(1)
 			return simulators.Wait(ctx, b.Delay)
 		}
@@ -149,7 +164,7 @@ func (a *Actor) suffer(ctx context.Context, b *misbehavior, it *Item) error {
 			return context.Canceled
 		}
 	case simulators.Errors:
-		if b.means(it.Message) {
+		if b.meansNow(it.Message) {
 			b.touched.Add(1)
 			return statusOr500(b.Status)
 		}
