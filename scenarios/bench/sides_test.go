@@ -37,6 +37,7 @@ type arrivals struct {
 	stored, loaded []atomic.Int64 // by number: ns since began; 0 is not yet
 	lake, house    atomic.Int64   // how many
 	began          time.Time
+	sent           int64         // the next number; of the sending goroutine
 	room           chan struct{} // one token a message under way to the lake; nil is unbounded
 	failed         atomic.Pointer[error]
 }

@@ -12,13 +12,23 @@ import (
 )
 
 const (
-	rounds     = 5
-	atOnce     = 400 // messages on their way to the data lake, at most
-	saturating = 4_000
-	warmUp     = 500 // of these, not measured
-	paced      = 600
-	pace       = 200 // a second
-	giveUp     = 60 * time.Second
+	chunk  = 800 // messages of one turn
+	atOnce = 400 // messages on their way to the data lake, at most
+	pace   = 200 // a second
+	giveUp = 60 * time.Second
+)
+
+// effort is how often a comparison is made. Two systems brought up from the same file are not
+// equally fast: partitions and their leaders fall differently. So there are several of each.
+type effort struct {
+	systems int // of each way
+	rounds  int // with each of them, after one that is not measured
+}
+
+var (
+	forThroughput = effort{systems: 4, rounds: 4}
+	forLatency    = effort{systems: 2, rounds: 4}
+	forRecording  = effort{systems: 10, rounds: 2}
 )
 
 // way names one of the things that are compared, and brings it up. The folder is its own.
@@ -41,7 +51,7 @@ var (
 	}}
 )
 
-// sample is what one run of one side gave.
+// sample is what one chunk of one side gave.
 type sample struct {
 	perSecond float64       // messages into the data lake
 	cpu       time.Duration // of the whole process, a message
@@ -52,7 +62,7 @@ type sample struct {
 // flow written by hand: how many messages a second pass when there are always enough of them.
 func BenchmarkTelemetry(b *testing.B) {
 	for b.Loop() {
-		got := alternate(b, saturate, byHand, recorded)
+		got := alternate(b, saturate, forThroughput, byHand, recorded)
 		hand, ours := got[0], got[1]
 		b.ReportMetric(medianOf(hand, rate), "hand-msg/s")
 		b.ReportMetric(medianOf(ours, rate), "faultline-msg/s")
@@ -64,7 +74,7 @@ func BenchmarkTelemetry(b *testing.B) {
 // BenchmarkTelemetryPaced compares the median latency of 200 messages a second.
 func BenchmarkTelemetryPaced(b *testing.B) {
 	for b.Loop() {
-		got := alternate(b, trickle, byHand, recorded)
+		got := alternate(b, trickle, forLatency, byHand, recorded)
 		hand, ours := medianOf(got[0], p50), medianOf(got[1], p50)
 		b.ReportMetric(hand/1e6, "hand-p50-ms")
 		b.ReportMetric(ours/1e6, "faultline-p50-ms")
@@ -75,7 +85,7 @@ func BenchmarkTelemetryPaced(b *testing.B) {
 // BenchmarkRecording compares the simulated flow with and without its history.
 func BenchmarkRecording(b *testing.B) {
 	for b.Loop() {
-		got := alternate(b, saturate, unrecorded, recorded)
+		got := alternate(b, saturate, forRecording, unrecorded, recorded)
 		b.ReportMetric(100*(medianRatio(got[0], got[1], rate)-1), "slower-%")
 		b.ReportMetric(100*(medianRatio(got[1], got[0], cpu)-1), "cpu-more-%")
 	}
@@ -85,77 +95,102 @@ func rate(s sample) float64 { return s.perSecond }
 func cpu(s sample) float64  { return float64(s.cpu) }
 func p50(s sample) float64  { return float64(s.p50) }
 
-// alternate measures one way after the other, several times over, so that a machine that is
-// busier for a while is so for both. Who comes first changes from round to round.
-func alternate(b *testing.B, measure func(side, *arrivals) sample, ways ...way) [][]sample {
+// turn is what a side does when it is its turn.
+type turn func(side, *arrivals) sample
+
+// alternate brings both ways up and lets them work in turns, so that a machine that is busier for
+// a while is so for both. Who comes first changes from round to round; the first only warms up.
+// A turn ends when nothing of it is left to do.
+func alternate(b *testing.B, do turn, e effort, ways ...way) [][]sample {
 	got := make([][]sample, len(ways))
-	for round := range rounds {
-		for i := range ways {
-			at := (i + round) % len(ways)
-			got[at] = append(got[at], once(b, measure, ways[at]))
+	for range e.systems {
+		systems := make([]*system, len(ways))
+		for i, w := range ways {
+			systems[i] = bring(b, w)
+		}
+		for round := range e.rounds + 1 {
+			for i := range ways {
+				at := (i + round) % len(ways)
+				one := systems[at].take(b, do)
+				if round > 0 {
+					got[at] = append(got[at], one)
+				}
+			}
+		}
+		for _, s := range systems {
+			s.end(b)
 		}
 	}
 	return got
 }
 
-func once(b *testing.B, measure func(side, *arrivals) sample, w way) sample {
-	a := newArrivals(saturating, atOnce)
+// system is one way, up.
+type system struct {
+	way      way
+	side     side
+	arrivals *arrivals
+}
+
+func bring(b *testing.B, w way) *system {
 	ctx, cancel := context.WithTimeout(b.Context(), giveUp)
 	defer cancel()
+	a := newArrivals(10*chunk, atOnce)
 	s, err := w.up(ctx, b.TempDir(), a)
 	if err != nil {
 		b.Fatalf("%s: %v", w.name, err)
 	}
-	a.began = time.Now()
-	got := measure(s, a)
-	if err := a.err(); err != nil {
-		b.Errorf("%s: %v", w.name, err)
-	}
-	if err := s.close(); err != nil {
-		b.Errorf("%s: close: %v", w.name, err)
-	}
-	if testing.Verbose() {
-		fmt.Printf("%-10s %+v\n", w.name, got)
+	return &system{w, s, a}
+}
+
+func (s *system) take(b *testing.B, do turn) sample {
+	got := do(s.side, s.arrivals)
+	if err := s.arrivals.err(); err != nil {
+		b.Fatalf("%s: %v", s.way.name, err)
 	}
 	return got
 }
 
-// saturate keeps as many messages on their way as may be.
-func saturate(s side, a *arrivals) sample {
-	begin, used := time.Duration(0), time.Duration(0)
-	for n := range int64(saturating) {
-		a.room <- struct{}{}
-		if n == warmUp {
-			begin, used = time.Since(a.began), processTime()
-		}
-		s.send(n, time.Now())
-	}
-	a.await(saturating)
-	took := time.Duration(slices.Max(times(a.stored))) - begin
-	return sample{
-		perSecond: float64(saturating-warmUp) / took.Seconds(),
-		cpu:       (processTime() - used) / (saturating - warmUp),
+func (s *system) end(b *testing.B) {
+	if err := s.side.close(); err != nil {
+		b.Errorf("%s: close: %v", s.way.name, err)
 	}
 }
 
-// trickle sends messages at an even pace.
+// saturate keeps as many messages on their way as may be.
+func saturate(s side, a *arrivals) sample {
+	first, begin, used := a.sent, time.Since(a.began), processTime()
+	for range chunk {
+		a.room <- struct{}{}
+		s.send(a.sent, time.Now())
+		a.sent++
+	}
+	a.await(a.sent)
+	took := time.Duration(slices.Max(times(a.stored[first:a.sent]))) - begin
+	return sample{
+		perSecond: chunk / took.Seconds(),
+		cpu:       (processTime() - used) / chunk,
+	}
+}
+
+// trickle sends messages at an even pace for a second.
 func trickle(s side, a *arrivals) sample {
 	tick := time.NewTicker(time.Second / pace)
 	defer tick.Stop()
-	intended := make([]time.Duration, paced)
-	for n := range int64(paced) {
-		<-tick.C
+	first := a.sent
+	took := make([]time.Duration, pace)
+	for i := range took {
+		now := <-tick.C
 		a.room <- struct{}{}
-		intended[n] = time.Since(a.began)
-		s.send(n, time.Now())
+		took[i] = -now.Sub(a.began)
+		s.send(a.sent, now)
+		a.sent++
 	}
-	a.await(paced)
-	took := make([]time.Duration, paced)
-	for n := range took {
-		took[n] = time.Duration(a.stored[n].Load()) - intended[n]
+	a.await(a.sent)
+	for i := range took {
+		took[i] += time.Duration(a.stored[first+int64(i)].Load())
 	}
 	slices.Sort(took)
-	return sample{p50: took[paced/2]}
+	return sample{p50: took[pace/2]}
 }
 
 // await returns when all of n messages are in both stores, or something failed, or it takes too

@@ -10,7 +10,6 @@ import (
 )
 
 const (
-	writeBatch  = 1000
 	longPoll    = 500 * time.Millisecond
 	mostFetch   = 1 << 20
 	commitEvery = 10 * time.Millisecond
@@ -39,12 +38,13 @@ func (p *Pipeline) makeTopics(ctx, _ context.Context, cfg Config) error {
 	return nil
 }
 
-// newWriter writes at once where nothing is under way, and else all that has gathered.
+// newWriter writes at once where nothing is under way, and else all that has gathered: never more
+// than there are requests at once. The library allocates a whole batch however few are in it.
 func newWriter(brokers []string) *kafka.Writer {
 	return &kafka.Writer{
 		Addr:         kafka.TCP(brokers...),
 		Balancer:     kafka.Murmur2Balancer{},
-		BatchSize:    writeBatch,
+		BatchSize:    workers * lanes,
 		BatchTimeout: time.Microsecond,
 		RequiredAcks: kafka.RequireAll,
 		Transport:    &kafka.Transport{IdleTimeout: time.Hour},
