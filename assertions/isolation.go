@@ -22,7 +22,7 @@ type IsolationParams struct {
 	// Tolerance is how much of its completed share a flow may lose against its own steady state; 0
 	// is DefaultTolerance of shares, 1 %.
 	Tolerance float64
-	// Slower is how many times its own steady p99 a flow may take, 250 ms more in any case; 0 is
+	// Slower is how many times its own steady p99 a flow may take, one second more in any case; 0 is
 	// DefaultSlower.
 	Slower float64
 }
@@ -32,7 +32,7 @@ const (
 	DefaultGrace  = 2 * time.Second
 	DefaultShare  = 0.01
 	DefaultSlower = 5.0
-	slowerAnyway  = 250 * time.Millisecond
+	slowerAnyway  = time.Second
 )
 
 // Isolation judges that a fault hurts no flow beyond its declared blast radius.
@@ -40,7 +40,7 @@ const (
 // Definition: over the messages meant to be sent from the fault's injection to its heal and a grace
 // time of 2 s, each flow outside the declared blast radius keeps its SLO, completes no smaller a
 // share than in its own steady phase (1 % tolerance) and has a p99 of at most 5 times its own
-// steady p99 and 250 ms. Declared, predicted (from the graph) and measured (the flows whose SLO
+// steady p99 and one second. Declared, predicted (from the graph) and measured (the flows whose SLO
 // broke) blast radius stand side by side in the summary.
 //
 // Evidence: Fault rows, Produce rows and arrivals. Valid: the fault bit, each flow outside had

@@ -19,7 +19,7 @@ func isolationWord() word {
 		definition: "From the fault's injection to its heal and the grace time, each flow " +
 			"outside the declared blast radius keeps its SLO, completes no smaller a share than " +
 			"in its own steady phase (tolerance) and has a p99 of at most slower times its " +
-			"steady p99, or 250 ms more. Declared, predicted and measured blast radius stand " +
+			"steady p99 and one second more. Declared, predicted and measured blast radius stand " +
 			"side by side.",
 		needs: "a fault that bit, and enough messages outside for each SLO: 1/(1−s) for a share " +
 			"s (99.9 % needs 1000), 100 for a p99, or 20 that are all within it",
