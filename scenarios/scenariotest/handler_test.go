@@ -36,12 +36,6 @@ func TestHandlers(t *testing.T) {
 		"delivery/handler works/valid": {ordersCut, handler(func(context.Context, scenariotest.Message) error {
 			return nil
 		}), nil},
-		"retry/first attempt fails/valid": {ordersCut, handler(func(_ context.Context, m scenariotest.Message) error {
-			if few(m) && m.Attempt == 1 {
-				return errors.New("not yet")
-			}
-			return nil
-		}), nil},
 		"retry/first attempt panics/valid": {ordersCut, handler(func(_ context.Context, m scenariotest.Message) error {
 			if few(m) && m.Attempt == 1 {
 				panic("not yet")

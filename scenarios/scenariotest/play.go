@@ -41,7 +41,7 @@ func (e *MistakesError) Error() string { return strings.TrimSpace(e.Mistakes.Str
 // Play runs a scenario without a test: load → plan → run → check → report. The error is a
 // *MistakesError for files or options with mistakes, a *runner.EnvironmentError or a
 // *runner.StoppedError for a run that did not come to its end (its result is what there was), or
-// that of a file that cannot be read or written. Without Out the folder is a new temporary one,
+// that of a file that cannot be read or written. Without Out the folder is in a new temporary one,
 // which is the caller's to remove.
 func Play(ctx context.Context, file string, options ...Option) (Result, error) {
 	s := newSettings(options)
@@ -51,6 +51,7 @@ func Play(ctx context.Context, file string, options ...Option) (Result, error) {
 			return Result{}, fmt.Errorf("make run folder: %w", err)
 		}
 		s.out = dir
+		defer os.Remove(dir) // where no run came about it is empty; else it stays
 	}
 	return s.play(ctx, file)
 }

@@ -23,10 +23,8 @@ func TestProcesses(t *testing.T) {
 		"delivery/stream cut and commit after work/valid":    {cut, options{process(commitsAfter)}, nil},
 		"delivery/killed and commit after work/valid":        {killed, options{process(commitsAfter)}, nil},
 		"delivery/killed and commit before work/lost":        {killed, options{process(commitsBefore)}, lost},
-		"delivery/archive down and tried again/valid":        {down, options{process(commitsAfter)}, nil},
 		"delivery/archive down and error forgotten/lost":     {down, options{process(forgets)}, lost},
 		"delivery/stored twice and exactly once/duplicated":  {cut, options{process(storesTwice), exactlyOnce}, map[string]string{"delivery[order]": "invalid duplicated", "conservation": "invalid duplicated"}},
-		"delivery/stored twice and at least once/valid":      {cut, options{process(storesTwice)}, nil},
 		"trace/headers not passed on/nothing is known again": {cut, options{process(dropsHeaders)}, map[string]string{"steady": "unknown failed", "delivery[order]": "invalid lost", "conservation": "invalid lost", "trace[order]": "unknown"}},
 	})
 }

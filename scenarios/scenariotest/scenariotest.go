@@ -13,7 +13,10 @@
 // its wires, the events of its neighbours, the depth of the channels it consumes and what the audit
 // finds at the sinks. So that a message is known again, a process passes on the CloudEvents headers
 // that it received: ce_* of a Kafka record as Ce-* over HTTP and the other way round, and
-// traceparent. What cannot be judged that way, its retries, its breakers, the time of its own
+// traceparent. In an S3 store a message is the object faultline/<table>/<ce_id>, a structured
+// CloudEvent; a process that writes elsewhere is judged by whoever passes its messages on.
+//
+// What cannot be judged that way, its retries, its breakers, the time of its own
 // writes to a store, is unknown, which fails the test unless the scenario's expect: or AllowUnknown
 // says otherwise.
 package scenariotest

@@ -21,7 +21,11 @@ type situation struct {
 	want    map[string]string
 }
 
-// playAll plays all situations at once: a run mostly waits for its own clock.
+// atOnce bounds the runs of one table that go on at the same time: a run mostly waits for its own
+// clock, and a machine that is too busy shows in its verdicts.
+const atOnce = 6
+
+// playAll plays all situations, several at once.
 func playAll(t *testing.T, all map[string]situation) {
 	t.Helper()
 	got := results(t, all)
@@ -40,15 +44,18 @@ func playAll(t *testing.T, all map[string]situation) {
 	}
 }
 
-// results are those of all situations, played at once, each to its end.
+// results are those of all situations, each played to its end.
 func results(t *testing.T, all map[string]situation) map[string]scenariotest.Result {
 	t.Helper()
 	var mu sync.Mutex
 	var playing sync.WaitGroup
+	places := make(chan struct{}, atOnce)
 	got := map[string]scenariotest.Result{}
 	for name, s := range all {
 		out := scenariotest.Out(t.TempDir())
 		playing.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
 			r, err := scenariotest.Play(t.Context(), s.file, append(options{out}, s.options...)...)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)

@@ -93,7 +93,7 @@ func commitsBefore(ctx context.Context, env scenariotest.Env) error {
 		defer close(done)
 		for m := range inbox {
 			select {
-			case <-time.After(20 * time.Millisecond): // what its work takes
+			case <-time.After(100 * time.Millisecond): // what its work takes
 				w.storeAtLast(ctx, m)
 			case <-ctx.Done():
 			}
