@@ -58,6 +58,15 @@ var figures = []figure{
 		format: "%.1f bytes", bound: lessing, limit: 40},
 }
 
+// diagnosis is told in the long table: the share of faulted runs whose first suspect was the one at
+// fault, and of clean runs in which nobody was named.
+var diagnosis = []figure{
+	{name: "diagnosis, the one at fault is named first", metric: "Diagnosis top-1",
+		format: "%.2f", bound: least, limit: 1},
+	{name: "diagnosis, nobody is named on a clean run", metric: "Diagnosis clean",
+		format: "%.2f", bound: least, limit: 1},
+}
+
 // demo is the last line of the long table.
 var demo = figure{
 	name: "make demo from a built tree", metric: "demo s", format: "%.0f s", bound: lessing, limit: 60,

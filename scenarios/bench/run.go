@@ -31,13 +31,18 @@ var benchmarks = []benchmark{
 	{"./scenarios/bench", "Recording", "1x"},
 }
 
+// longer are those that take minutes; they are run with -long.
+var longer = []benchmark{
+	{"./scenarios/bench/diagnosis", "Diagnosis", "1x"},
+}
+
 // metrics are what benchmarks reported, by "Benchmark unit".
 type metrics map[string]float64
 
 // run runs one benchmark from the repository's root and reads what it reports.
 func (b benchmark) run(ctx context.Context, into metrics) error {
 	c := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^Benchmark"+b.name+"$",
-		"-benchtime", b.times, b.folder)
+		"-benchtime", b.times, "-timeout", "40m", b.folder)
 	c.Stderr = os.Stderr
 	out, err := c.Output()
 	if err != nil {
