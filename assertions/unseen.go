@@ -14,8 +14,8 @@ func insideOf(node string) string {
 	return fmt.Sprintf("a look inside %s: it runs code of its own, which records nothing", node)
 }
 
-// bridges are the hops over a flow's unseen nodes: a message that went in and came out went through.
-// Each is a hop from what stands before the node on a path to it, or from it to what stands behind.
+// bridges are the hops over a flow's unseen nodes: a message that went in and came out went
+// through. Each is a hop from what stands before the node on a path to it, or from it to what stands behind.
 func (l *Ledger) bridges(f *flowLedger) map[string][]string {
 	next := map[string][]string{}
 	for _, path := range f.route.flow.Paths {
@@ -46,8 +46,8 @@ func (f *flowLedger) untimed() string {
 	return ""
 }
 
-// unseenDeadLetters says that an unseen node dead-letters what is on its way to a leg: that a message
-// is found in the channel is all there is to show it.
+// unseenDeadLetters says that an unseen node dead-letters what is on its way to a leg: that a
+// message is found in the channel is all there is to show it.
 func (l *Ledger) unseenDeadLetters(f *flowLedger, leg int) bool {
 	return slices.ContainsFunc(l.routes.deadLetters(), func(d deadLetter) bool {
 		return l.unseen(d.node) && f.route.below[d.node]&(1<<leg) != 0

@@ -133,8 +133,8 @@ func (c *code) faults() []error {
 	defer c.mu.Unlock()
 	errs := c.errs
 	for _, name := range slices.Sorted(maps.Keys(c.calls)) {
-		errs = append(errs, fmt.Errorf("%q did not return within %s after its context ended: %d calls are left",
-			name, leaveWithin, c.calls[name]))
+		errs = append(errs, fmt.Errorf("%q did not return within %s after its context ended: "+
+			"%d calls are left", name, leaveWithin, c.calls[name]))
 	}
 	return errs
 }
@@ -158,7 +158,8 @@ func (c *code) notes() (lines []string) {
 	defer c.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(c.failing)) {
 		f := c.failing[name]
-		lines = append(lines, fmt.Sprintf("handler %q: %d attempts failed, the first at %v", name, f.n, f.first))
+		lines = append(lines, fmt.Sprintf("handler %q: %d attempts failed, the first at %v",
+			name, f.n, f.first))
 	}
 	return lines
 }

@@ -23,8 +23,8 @@ type Message struct {
 	Attempt int    // of this delivery, from 1
 }
 
-// Permanent makes an error that trying again cannot mend: the message is dead-lettered or refused at
-// once. Nil stays nil.
+// Permanent makes an error that trying again cannot mend: the message is dead-lettered or refused
+// at once. Nil stays nil.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -36,7 +36,9 @@ func Permanent(err error) error {
 
 // handlerFunc is a handler of the test's own as simulators call it: in a goroutine of its own, so
 // that one that does not return when its context ends holds up nothing.
-func (c *code) handlerFunc(name string, do func(context.Context, Message) error) simulators.HandlerFunc {
+func (c *code) handlerFunc(
+	name string, do func(context.Context, Message) error,
+) simulators.HandlerFunc {
 	return func(ctx context.Context, m *message.Message, attempt int) error {
 		ended := make(chan error, 1)
 		c.begun(name)

@@ -33,31 +33,36 @@ func TestHandlers(t *testing.T) {
 		"order[order]": "unknown", "trace[order]": "unknown",
 	}
 	playAll(t, map[string]situation{
-		"delivery/handler works/valid": {ordersCut, handler(func(context.Context, scenariotest.Message) error {
-			return nil
-		}), nil},
-		"retry/first attempt panics/valid": {ordersCut, handler(func(_ context.Context, m scenariotest.Message) error {
-			if few(m) && m.Attempt == 1 {
-				panic("not yet")
-			}
-			return nil
-		}), nil},
-		"steady/handler never works for a few/failed": {ordersCut, handler(func(_ context.Context, m scenariotest.Message) error {
-			if few(m) {
-				return errors.New("never")
-			}
-			return nil
-		}), failed},
-		"delivery/handler blocks/unknown": {ordersCut, handler(func(ctx context.Context, _ scenariotest.Message) error {
-			<-ctx.Done()
-			return ctx.Err()
-		}), blocked},
-		"dead_letter/refused for good/valid": {ordersCut, handler(func(_ context.Context, m scenariotest.Message) error {
-			if m.ID == "order-5" {
-				return scenariotest.Permanent(errors.New("no such customer"))
-			}
-			return nil
-		}), nil},
+		"delivery/handler works/valid": {ordersCut, handler(
+			func(context.Context, scenariotest.Message) error {
+				return nil
+			}), nil},
+		"retry/first attempt panics/valid": {ordersCut, handler(
+			func(_ context.Context, m scenariotest.Message) error {
+				if few(m) && m.Attempt == 1 {
+					panic("not yet")
+				}
+				return nil
+			}), nil},
+		"steady/handler never works for a few/failed": {ordersCut, handler(
+			func(_ context.Context, m scenariotest.Message) error {
+				if few(m) {
+					return errors.New("never")
+				}
+				return nil
+			}), failed},
+		"delivery/handler blocks/unknown": {ordersCut, handler(
+			func(ctx context.Context, _ scenariotest.Message) error {
+				<-ctx.Done()
+				return ctx.Err()
+			}), blocked},
+		"dead_letter/refused for good/valid": {ordersCut, handler(
+			func(_ context.Context, m scenariotest.Message) error {
+				if m.ID == "order-5" {
+					return scenariotest.Permanent(errors.New("no such customer"))
+				}
+				return nil
+			}), nil},
 	})
 }
 

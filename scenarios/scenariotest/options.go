@@ -50,7 +50,8 @@ func Seed(n uint64) Option { return func(s *settings) { s.seed = &n } }
 func Out(dir string) Option { return func(s *settings) { s.out = dir } }
 
 // AllowUnknown names verdicts that may be unknown: whole ("retry[worker1.records]") or by their
-// assertion ("trace"). It is for what cannot be seen of a Process from outside; invalid still fails.
+// assertion ("trace"). It is for what cannot be seen of a Process from outside; invalid still
+// fails.
 func AllowUnknown(verdicts ...string) Option {
 	return func(s *settings) { s.unknown = append(s.unknown, verdicts...) }
 }

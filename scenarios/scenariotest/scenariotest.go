@@ -105,7 +105,8 @@ func untilDeadline(t *testing.T) (context.Context, context.CancelFunc) {
 type deadlineError struct{ margin time.Duration }
 
 func (e deadlineError) Error() string {
-	return fmt.Sprintf("the test's deadline is in %s (go test -timeout)", e.margin.Round(time.Second/10))
+	left := e.margin.Round(time.Second / 10)
+	return fmt.Sprintf("the test's deadline is in %s (go test -timeout)", left)
 }
 
 func (deadlineError) Is(target error) bool { return target == context.Canceled }

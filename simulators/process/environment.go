@@ -65,7 +65,9 @@ func (n *Node) surroundings(port *relay.Port, index int) (surroundings, error) {
 }
 
 // describe puts a neighbour into the environment and returns its address.
-func (n *Node) describe(near *surroundings, far *topology.Node, relays []*relay.Relay, index int) (string, error) {
+func (n *Node) describe(
+	near *surroundings, far *topology.Node, relays []*relay.Relay, index int,
+) (string, error) {
 	name := Name(n.Env.Topology.Short(far.Name))
 	key, value := name+"_URL", "http://"+relays[0].Address()
 	switch far.Protocol {

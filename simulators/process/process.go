@@ -1,11 +1,11 @@
 // Package process runs a function of the user's own in the place of a simulated service or cloud:
 // each replica is one call, with connections of its own to its neighbours.
 //
-// It acts in the run step of load → plan → run → check → report. It promises that all of a process's
-// connections go over its node's wires, so that faults on them hurt it and it alone, that a kill
+// It acts in the run step of load → plan → run → check → report. It promises that all connections
+// of a process go over its node's wires, so that faults on them hurt it and it alone, that a kill
 // resets them before it ends the function, and that nothing is left after Close but a function that
-// will not return, and that without connections. It records when replicas come and go; what happens inside is not seen. It may
-// not import scenarios, checkers or reports.
+// will not return, and that without connections. It records when replicas come and go; what happens
+// inside is not seen. It may not import scenarios, checkers or reports.
 package process
 
 import (
@@ -48,8 +48,8 @@ var _ simulators.Replicated = (*Node)(nil)
 // New makes a node that does not run yet.
 func New(c Config) (*Node, error) {
 	if len(c.Node.Sends) > 0 {
-		return nil, fmt.Errorf("make process %q: it begins messages by itself, which a function cannot be asked to",
-			c.Node.Name)
+		return nil, fmt.Errorf("make process %q: it begins messages by itself, "+
+			"which a function cannot be asked to", c.Node.Name)
 	}
 	p, err := program.Compile(c.Env.Topology, c.Node)
 	if err != nil {

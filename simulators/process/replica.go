@@ -45,7 +45,8 @@ func (n *Node) start(ctx context.Context, s *slot) error {
 		}
 		r.port.Close()
 	}
-	r := &replica{port: relay.NewPort(n.Env.Fabric, n.Node.Name, s.index), returned: make(chan struct{})}
+	port := relay.NewPort(n.Env.Fabric, n.Node.Name, s.index)
+	r := &replica{port: port, returned: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	s.running.Store(r)
 	err := n.run(ctx, s, r)
@@ -89,7 +90,7 @@ func (n *Node) run(ctx context.Context, s *slot, r *replica) error {
 		case <-r.returned:
 			return r.early()
 		case <-ctx.Done():
-			return fmt.Errorf("it did not begin to take messages: nothing was consumed by %s: %w", e.Address(), ctx.Err())
+			return fmt.Errorf("it did not begin to take messages over %s: %w", e.Address(), ctx.Err())
 		}
 	}
 	if !n.called {

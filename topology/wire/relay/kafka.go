@@ -14,8 +14,8 @@ import (
 // kafka is one connection to a broker, on which the addresses that the broker tells are made those
 // of the relays. All else goes through as it came, piece by piece.
 //
-// Brokers tell addresses in answers to Metadata, FindCoordinator and DescribeCluster. Newer versions of
-// Produce, Fetch and the share group's requests tell them too, when a leader has moved; a client
+// Brokers tell addresses in answers to Metadata, FindCoordinator and DescribeCluster. Newer versions
+// of Produce, Fetch and the share group's requests tell them too, when a leader has moved; a client
 // is kept from these versions by the answer to ApiVersions, so that it asks for Metadata instead.
 // Source: the Kafka protocol guide; KIP-951.
 type kafka struct {
@@ -28,6 +28,11 @@ type kafka struct {
 
 // question is what a request was.
 type question struct{ key, version int16 }
+
+// gives says that the answer gives a group's member its share.
+func (q question) gives() bool {
+	return q.key == keySyncGroup || q.key == keyConsumerGroupHeartbeat
+}
 
 // The keys of the requests whose answers are looked into, and of those that say that a group's
 // member has its share.
@@ -81,7 +86,8 @@ func (k *kafka) note(id int32, q question) {
 	switch q.key {
 	case keyFetch:
 		k.given()
-	case keyMetadata, keyFindCoordinator, keySyncGroup, keyApiVersions, keyDescribeCluster, keyConsumerGroupHeartbeat:
+	case keyMetadata, keyFindCoordinator, keyApiVersions, keyDescribeCluster,
+		keySyncGroup, keyConsumerGroupHeartbeat:
 		k.mu.Lock()
 		k.asked[id] = q
 		k.mu.Unlock()
@@ -135,7 +141,7 @@ func (k *kafka) answer(to io.Writer, head [8]byte, from io.Reader, size int64, q
 	}
 	binary.BigEndian.PutUint32(head[:4], uint32(len(body)+4))
 	_, err = to.Write(append(head[:], body...))
-	if err == nil && (q.key == keySyncGroup || q.key == keyConsumerGroupHeartbeat) {
+	if err == nil && q.gives() {
 		k.given()
 	}
 	return err
@@ -144,7 +150,7 @@ func (k *kafka) answer(to io.Writer, head [8]byte, from io.Reader, size int64, q
 // rewrite is an answer's body, behind the correlation id, with the relays' addresses in it.
 func (k *kafka) rewrite(body []byte, q question) ([]byte, error) {
 	answer := kmsg.ResponseForKey(q.key)
-	if answer == nil || q.key == keySyncGroup || q.key == keyConsumerGroupHeartbeat || unsupported(q, body) {
+	if answer == nil || q.gives() || unsupported(q, body) {
 		return body, nil
 	}
 	answer.SetVersion(q.version)
@@ -165,7 +171,8 @@ func (k *kafka) rewrite(body []byte, q question) ([]byte, error) {
 // answers in version 0 then, and the client asks again.
 func unsupported(q question, body []byte) bool {
 	const unsupportedVersion = 35
-	return q.key == keyApiVersions && len(body) >= 2 && binary.BigEndian.Uint16(body) == unsupportedVersion
+	return q.key == keyApiVersions && len(body) >= 2 &&
+		binary.BigEndian.Uint16(body) == unsupportedVersion
 }
 
 // tagsLength is how long the tagged fields of an answer's header are. Brokers send none, which is a

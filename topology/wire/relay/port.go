@@ -29,8 +29,8 @@ func NewPort(fabric wire.Fabric, node string, replica int) *Port {
 }
 
 // Out opens the process's way to another node and yields its relays: one, or over Kafka one for
-// each broker, because Kafka's clients dial the addresses that brokers tell, which are made those of
-// the relays. The far end must listen already when it is Kafka.
+// each broker, because Kafka's clients dial the addresses that brokers tell, which are made those
+// of the relays. The far end must listen already when it is Kafka.
 func (p *Port) Out(far, protocol string) ([]*Relay, error) {
 	w := topology.Wire{From: p.node, To: far}
 	dialer := p.fabric.Dialer(w, p.replica)
@@ -76,7 +76,9 @@ func (p *Port) brokers(name string, dialer wire.Dialer) ([]*Relay, error) {
 	return relays, nil
 }
 
-func (p *Port) open(name string, number int, dial func(context.Context) (net.Conn, error)) (*Relay, error) {
+func (p *Port) open(
+	name string, number int, dial func(context.Context) (net.Conn, error),
+) (*Relay, error) {
 	l, err := listen(p.fabric, name, number)
 	if err != nil {
 		return nil, err
