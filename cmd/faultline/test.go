@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -52,7 +54,7 @@ exactly the invalid verdicts it expects: a harness that cannot tell twins apart 
 	}
 	o.run.flags(c)
 	c.Flags().IntVar(&o.count, "count", 1, "how often each scenario is run")
-	c.Flags().IntVar(&o.parallel, "parallel", 4, "how many run at once")
+	c.Flags().IntVar(&o.parallel, "parallel", 2, "how many run at once; each wants about half a core")
 	c.Flags().BoolVar(&o.keep, "keep", false, "keep the folders of runs that passed too")
 	c.Flags().StringVar(&o.junit, "junit", "", "also write the verdicts of all runs to this file, as JUnit XML")
 	return c
@@ -75,7 +77,7 @@ func (t *terminal) testAll(ctx context.Context, files []string, o testOptions) e
 	group.SetLimit(o.parallel)
 	begun := time.Now()
 	for range o.count {
-		for _, file := range files {
+		for _, file := range apart(files) {
 			group.Go(func() error {
 				one := t.testOne(ctx, file, o.run)
 				if one.passed() && !o.keep {
@@ -91,6 +93,16 @@ func (t *terminal) testAll(ctx context.Context, files []string, o testOptions) e
 	}
 	_ = group.Wait() // each run keeps its own error
 	return t.testSummary(all, o, time.Since(begun))
+}
+
+// apart is the files in an order, always the same one, that keeps a scenario and its broken twin
+// from running side by side, with their peaks of load at the same moments.
+func apart(files []string) []string {
+	files = slices.Clone(files)
+	rand.New(rand.NewPCG(1, 1)).Shuffle(len(files), func(i, j int) {
+		files[i], files[j] = files[j], files[i]
+	})
+	return files
 }
 
 func (t *terminal) testOne(ctx context.Context, file string, o runOptions) tested {
