@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -98,6 +99,7 @@ func (r *run) setUp(ctx context.Context) error {
 			OnControl: r.controlled,
 			Replicas:  r.replicas,
 		},
+		Dir:          filepath.Dir(r.opt.Dir), // with the run's other files, for clean to find
 		Log:          r.opt.Log,
 		Authenticate: authenticate(authority),
 		Progress:     r.engineProgress,

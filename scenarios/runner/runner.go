@@ -21,7 +21,9 @@ import (
 
 // Options are what a run is given beside its plan.
 type Options struct {
-	Dir     string // where the history goes; it must exist and be empty
+	// Dir is where the history goes; it must exist and be empty. Engines keep their data in a folder
+	// beside it, gone when the run ends in order.
+	Dir     string
 	Engines string // embedded, containers or auto
 	APIPort int    // of Toxiproxy's HTTP API; 0 takes a free one
 	Log     *slog.Logger

@@ -78,6 +78,9 @@ func (a *Actor) attempt(ctx context.Context, h *Handler, items []*Item, n int32)
 	begin, err := g.enter(ctx, a.now)
 	if err != nil {
 		x.failAll(items, err)
+		if ctx.Err() != nil {
+			return // given up while it waited for leave: never tried, so no row
+		}
 	} else {
 		limited, cancel := g.limit(ctx)
 		x.do(limited, items)

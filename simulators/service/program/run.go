@@ -134,6 +134,9 @@ func (x *run) tries(ctx context.Context, s *step, items []*Item, t try) error {
 func (x *run) tryOnce(ctx context.Context, s *step, items []*Item, t try, n int) error {
 	g := x.a.guards[s.guard]
 	begin, err := g.enter(ctx, x.a.now)
+	if err != nil && ctx.Err() != nil {
+		return simulators.Explain(err) // given up while it waited for leave: never tried, so no row
+	}
 	if err == nil {
 		limited, cancel := g.limit(ctx)
 		err = t.once(limited)
