@@ -67,6 +67,7 @@ type circuit struct {
 	window   []int64 // ends of the latest failures, whatever came between
 	due      int64   // when it ought to have opened, 0 for not
 	reported bool
+	late     int // its place among the doubtful
 }
 
 func newBreaker(l *Ledger, t *topology.Topology, p BreakerParams) *breaker {
@@ -180,8 +181,10 @@ func (c *breaker) row(k *circuit, e *history.Event) {
 		c.timed(e, start-k.since-breakerSlack, "call-while-open",
 			fmt.Sprintf("began a try at %v, open since %v",
 				seconds(start), seconds(k.since)))
-	case k.due > 0 && start > k.due+breakerSlack && !k.reported:
-		k.reported = true
+	case k.due > 0 && start > k.due+breakerSlack && k.reported:
+		c.later(k.late, e, start-k.due-breakerSlack)
+	case k.due > 0 && start > k.due+breakerSlack:
+		k.reported, k.late = true, len(c.doubtful)
 		c.timed(e, start-k.due-breakerSlack, "not-opened",
 			fmt.Sprintf("began a try at %v, after %d failures in a row by %v",
 				seconds(start), c.declared.Failures, seconds(k.due)))
@@ -222,6 +225,14 @@ func (c *breaker) timed(e *history.Event, excess int64, kind, text string) {
 	if len(c.doubtful) < mostLate {
 		c.doubtful = append(c.doubtful,
 			delayed{c.about(e, kind, text), time.Duration(e.At), time.Duration(excess)})
+	}
+}
+
+// later notes that an anomaly of time went on: a breaker that should have opened is the further from
+// it the later it still lets tries through.
+func (c *breaker) later(i int, e *history.Event, excess int64) {
+	if i < len(c.doubtful) {
+		c.doubtful[i].at, c.doubtful[i].excess = time.Duration(e.At), time.Duration(excess)
 	}
 }
 
