@@ -51,7 +51,7 @@ type Figure struct {
 
 // Anomaly is one counterexample: what went wrong, with which message, shown by which events.
 type Anomaly struct {
-	Kind    string          `json:"kind"` // "lost", "duplicated", "unexpected", "reordered", "late", "leaked", "over-retried" …
+	Kind    string          `json:"kind"` // "lost", "duplicated", "late", "leaked", "over-retried" …
 	Flow    string          `json:"flow,omitempty"`
 	Message int64           `json:"message"`         // −1 when no single message is meant
 	Where   string          `json:"where,omitempty"` // node, wire, channel or handler

@@ -76,7 +76,8 @@ func (c *steady) Verdict() Verdict {
 	v := r.verdict("%d legs within their SLO over %v", judged,
 		(w.To - w.From).Round(time.Millisecond))
 	if v.Value == Invalid {
-		v.Value, v.Unknown = Unknown, "a load and a machine under which the system is well before anything is broken"
+		v.Value = Unknown
+		v.Unknown = "a load and a machine under which the system is well before anything is broken"
 	}
 	return v
 }

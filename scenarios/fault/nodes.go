@@ -13,12 +13,12 @@ import (
 )
 
 // down is a node that was stopped, killed, paused, restarted or replaced. It bites operations over
-// the node's wires that fail, connections to it that drop, logins that fail, and messages that arrive for it while
-// it is away. It heals by
-// starting what was ended; it is over when that is ready.
+// the node's wires that fail, connections to it that drop, logins that fail, and messages that
+// arrive for it while it is away. It heals by starting what was ended; it is over when that is
+// ready.
 type down struct {
 	*tally
-	restore func(context.Context) error
+	restore restore
 	heal    sync.Once
 	err     error
 }
@@ -50,8 +50,11 @@ func onNode(ctx context.Context, s Stage, node string, f *scenarios.Fault) (Inje
 	return d, nil
 }
 
+// restore starts what was ended again, and returns when it is ready.
+type restore func(context.Context) error
+
 // endEngine ends a broker or store, and gives what starts it again.
-func endEngine(ctx context.Context, e engine.Engine, f *scenarios.Fault) (func(context.Context) error, error) {
+func endEngine(ctx context.Context, e engine.Engine, f *scenarios.Fault) (restore, error) {
 	switch f.Kind {
 	case "stop":
 		return e.Start, e.Stop(ctx)
@@ -67,9 +70,9 @@ func endEngine(ctx context.Context, e engine.Engine, f *scenarios.Fault) (func(c
 }
 
 // endReplicas ends the chosen replicas, and gives what starts them again.
-func endReplicas(ctx context.Context, r simulators.Replicated, f *scenarios.Fault) (func(context.Context) error, error) {
-	var restores []func(context.Context) error
-	restore := func(ctx context.Context) error {
+func endReplicas(ctx context.Context, r simulators.Replicated, f *scenarios.Fault) (restore, error) {
+	var restores []restore
+	all := func(ctx context.Context) error {
 		for _, one := range restores {
 			if err := one(ctx); err != nil {
 				return err
@@ -83,16 +86,16 @@ func endReplicas(ctx context.Context, r simulators.Replicated, f *scenarios.Faul
 		}
 		one, err := endReplica(ctx, r, i, f.Kind)
 		if err != nil {
-			return restore, err
+			return all, err
 		}
 		if one != nil {
 			restores = append(restores, one)
 		}
 	}
-	return restore, nil
+	return all, nil
 }
 
-func endReplica(ctx context.Context, r simulators.Replicated, i int, kind string) (func(context.Context) error, error) {
+func endReplica(ctx context.Context, r simulators.Replicated, i int, kind string) (restore, error) {
 	start := func(ctx context.Context) error { return r.StartReplica(ctx, i) }
 	switch kind {
 	case "stop":

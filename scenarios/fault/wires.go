@@ -51,7 +51,8 @@ func wireFault(a scenarios.Act, w topology.Wire) wire.Fault {
 // failedOn matches operations of flow messages over a wire that did not end well.
 func failedOn(name string) match {
 	return func(e *history.Event, after bool) bool {
-		return !after && e.Wire == name && e.Flow != "" && (e.Outcome == history.Fail || e.Outcome == history.Unknown)
+		notWell := e.Outcome == history.Fail || e.Outcome == history.Unknown
+		return !after && notWell && e.Wire == name && e.Flow != ""
 	}
 }
 

@@ -104,7 +104,8 @@ func load(path string) (*scenarios.Plan, Facts, error) {
 		return nil, f, err
 	}
 	if s.Format > planFormat {
-		return nil, f, fmt.Errorf("%s has format %d, newer than this program's %d", rundir.PlanFile, s.Format, planFormat)
+		return nil, f, fmt.Errorf("%s has format %d, newer than this program's %d",
+			rundir.PlanFile, s.Format, planFormat)
 	}
 	err := readJSON(filepath.Join(path, rundir.FactsFile), &f)
 	switch {

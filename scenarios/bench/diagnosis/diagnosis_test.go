@@ -23,7 +23,7 @@ import (
 const (
 	system = "../../../topology/examples/iot-platform.yaml"
 	// atOnce is how many diagnosed runs share the machine.
-	atOnce = 2
+	atOnce = 3
 	// cleanRuns is how many runs without a fault must name nobody.
 	cleanRuns = 20
 )
