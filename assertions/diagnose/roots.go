@@ -17,7 +17,7 @@ func (w *ward) roots() []*sign {
 func (w *ward) explained(s *sign) bool {
 	deeper := w.graph.deeper(s.op)
 	for _, o := range w.signs() {
-		if o != s && o.significant() && o.overlaps(s) && w.explains(o, s, deeper) {
+		if o != s && o.significant() && o.overlaps(s) && o.causes(s) && w.explains(o, s, deeper) {
 			return true
 		}
 	}

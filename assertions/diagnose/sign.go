@@ -49,6 +49,7 @@ const (
 	leastTotal = 6
 	leastSlow  = 100 * time.Millisecond // over three times the steady p99
 	noBaseline = time.Second            // where the steady phase has too little to go by
+	leastSpan  = time.Second            // what was only slow, and for less, was a hiccup of the machine
 )
 
 // sign is how one operation went.
@@ -153,7 +154,7 @@ func (s *sign) significant() bool {
 	if s.down > 0 || s.silent >= 3 {
 		return true
 	}
-	if s.bad+s.slow < leastTotal {
+	if s.bad+s.slow < leastTotal || s.bad == 0 && s.last-s.first < int64(leastSpan) {
 		return false
 	}
 	for i := range s.buckets {
@@ -187,6 +188,21 @@ func (s *sign) overlaps(o *sign) bool {
 	const slack = int64(2 * time.Second)
 	return s.first <= o.last+slack && o.first <= s.last+slack
 }
+
+// causes says whether a sign came early enough, and is heavy enough, to be what another suffers
+// from: what is seen only after a victim was hurt, or on few of the operations that were, is a
+// victim itself, such as the rush behind a black hole that has just healed.
+func (s *sign) causes(victim *sign) bool {
+	const slack = int64(time.Second)
+	heavy := s.weight()*fewerThan >= victim.weight()
+	if victim.op.kind == "receive" {
+		heavy = s.weight() >= victim.weight()
+	}
+	return s.first <= victim.first+slack && (heavy || s.down > 0)
+}
+
+// fewerThan is how many times fewer operations a cause may be seen on than its victim.
+const fewerThan = 4
 
 // healthyBetween says whether the operation went well often enough in a span, its first and last
 // bucket aside, in which the trouble came and went.

@@ -64,16 +64,19 @@ func brokenEverywhere(t *topology.Topology) (all []diagnosed) {
 		}
 	}
 	for _, w := range t.Wires() {
-		newcomers := ""
-		if fleet := logins[w]; fleet != "" { // nobody uses the wire but those who log in
+		newcomers, right := "", []string{w.String()}
+		if fleet := logins[w]; fleet != "" {
+			// Nobody uses the wire but those who log in; dropping connections to make newcomers is a
+			// fault of its own, on the wires to brokers.
 			newcomers = fmt.Sprintf(
 				"\n  - {at: 0.5s, node: %q, fault: reconnect_herd, share: 50%%, login: true}", fleet)
+			right = append(right, toBrokers(t, fleet)...)
 		}
 		for _, fault := range []string{"timeout", "cut", "latency, latency: 500ms"} {
 			all = append(all, diagnosed{
 				name:  fmt.Sprintf("%s %s", strings.Split(fault, ",")[0], w),
 				act:   fmt.Sprintf("{at: 0s, for: 4s, wire: %q, fault: %s}%s", w, fault, newcomers),
-				right: []string{w.String()},
+				right: right,
 			})
 		}
 	}
@@ -87,6 +90,16 @@ func brokenEverywhere(t *topology.Topology) (all []diagnosed) {
 		}
 	}
 	return all
+}
+
+// toBrokers are the wires from a node to brokers.
+func toBrokers(t *topology.Topology, node string) (wires []string) {
+	for _, w := range t.Wires() {
+		if w.From == node && t.Node(w.To).Kind == topology.Broker {
+			wires = append(wires, w.String())
+		}
+	}
+	return wires
 }
 
 // answers says that a service has callers whom it could answer 503.
