@@ -29,7 +29,8 @@ const (
 // Definition: the time from the fault's heal to the first moment from which on, for the whole hold
 // time: (1) completed ÷ offered, by intended send time in buckets of 500 ms, is back at its steady
 // value; (2) no more than 1 % (one message in a bucket below 100) of each bucket is over the SLO's
-// p99; (3) the backlog (offered and not settled) is back within its steady bound. A first success
+// p99; (3) the backlog (offered and not settled) is back within its steady bound
+// (half as much again as it was at most, and what comes in one bucket). A first success
 // is not recovery. A bucket without messages neither heals nor hurts.
 //
 // Evidence: Fault rows, Produce rows, arrivals. Valid: the fault bit and healed, and the time is

@@ -100,22 +100,25 @@ func (f *flowLedger) outcome(i int64, m *row) outcome {
 }
 
 // norm is the flow's own steady state: the completed share, and the highest backlog (at least 2,
-// and half as much again).
+// and half as much again), with what comes in one bucket on top: where messages are worked off in
+// batches, the backlog swings by that much with the moment at which it is looked at.
 func (t *timeline) norm(l *Ledger) norm {
 	n := norm{share: 1, backlog: 2}
 	w, ok := l.steady()
 	if !ok {
 		return n
 	}
-	offered, completed := 0, 0
+	offered, completed, buckets := 0, 0, 0
 	for i := t.index(int64(w.From)); i < min(t.index(int64(w.To)), len(t.buckets)); i++ {
 		b := t.buckets[i]
 		offered += b.offered
 		completed += b.completed
+		buckets++
 		n.backlog = max(n.backlog, b.backlog+b.backlog/2)
 	}
 	if offered > 0 {
 		n.share = float64(completed) / float64(offered)
+		n.backlog += offered / buckets
 	}
 	return n
 }
