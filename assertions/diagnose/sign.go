@@ -190,15 +190,16 @@ func (s *sign) overlaps(o *sign) bool {
 }
 
 // causes says whether a sign came early enough, and is heavy enough, to be what another suffers
-// from: what is seen only after a victim was hurt, or on few of the operations that were, is a
-// victim itself, such as the rush behind a black hole that has just healed.
+// from: what is seen only after a victim was hurt, or was only slow on few of the operations that
+// were, is a victim itself, such as the rush behind a black hole that has just healed. What failed
+// may be seen on few: a breaker keeps others from trying.
 func (s *sign) causes(victim *sign) bool {
 	const slack = int64(time.Second)
 	heavy := s.weight()*fewerThan >= victim.weight()
 	if victim.op.kind == "receive" {
 		heavy = s.weight() >= victim.weight()
 	}
-	return s.first <= victim.first+slack && (heavy || s.down > 0)
+	return s.first <= victim.first+slack && (heavy || s.bad+s.down > 0)
 }
 
 // fewerThan is how many times fewer operations a cause may be seen on than its victim.
