@@ -122,7 +122,7 @@ func (o *runOptions) scenario() scenarios.Options {
 }
 
 func (o *runOptions) runner(dir *rundir.Dir) runner.Options {
-	return runner.Options{Dir: dir.History(), Engines: o.engines, APIPort: o.apiPort,
+	return runner.Options{Dir: dir.History(), APIPort: o.apiPort,
 		Progress: o.progress}
 }
 

@@ -44,7 +44,7 @@ func judge(path string) (reports.Report, *scenarios.Plan, error) {
 	if err != nil {
 		return reports.Report{}, nil, fmt.Errorf("judge run %q: %w", path, err)
 	}
-	h, err := history.Open(filepath.Join(path, rundir.HistoryDir))
+	h, err := history.Open(rundir.HistoryIn(path))
 	if err != nil {
 		return reports.Report{}, nil, fmt.Errorf("judge run %q: %w", path, err)
 	}

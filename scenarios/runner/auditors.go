@@ -11,10 +11,8 @@ import (
 	"github.com/faultline-sim/faultline/simulators/cast"
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/wire"
 )
-
-// AuditFrom is the near end of the wires that audits dial over; they have no proxy.
-const AuditFrom = "@audit"
 
 // auditors are the run's own clients of brokers and stores, over wires that no fault can touch.
 type auditors struct {
@@ -43,7 +41,7 @@ func newAuditors(env *simulators.Env) *auditors {
 
 func (a *auditors) config(n *topology.Node) conn.Config {
 	return conn.Config{
-		Dialer: a.env.Fabric.Dialer(topology.Wire{From: AuditFrom, To: n.Name}, 0),
+		Dialer: a.env.Fabric.Dialer(topology.Wire{From: wire.AuditFrom, To: n.Name}, 0),
 		Client: "faultline-audit",
 	}
 }

@@ -24,8 +24,7 @@ type Options struct {
 	// Dir is where the history goes; it must exist and be empty. Engines keep their data in a folder
 	// beside it, gone when the run ends in order.
 	Dir     string
-	Engines string // embedded, containers or auto
-	APIPort int    // of Toxiproxy's HTTP API; 0 takes a free one
+	APIPort int // of Toxiproxy's HTTP API; 0 takes a free one
 	Log     *slog.Logger
 	// Code is the user's own, in place of what would be simulated; nil is none.
 	Code *simulators.Code

@@ -81,7 +81,7 @@ func (s *settings) play(ctx context.Context, file string) (Result, error) {
 	}
 	defer dir.Close()
 	outcome, stopped := runner.Run(ctx, plan, runner.Options{
-		Dir: dir.History(), Engines: "auto", Code: code.simulators(), Progress: s.progress,
+		Dir: dir.History(), Code: code.simulators(), Progress: s.progress,
 	})
 
 	// check and report: history to verdicts, verdicts to files

@@ -184,7 +184,7 @@ drain: 5s
 	if err := judge.SavePlan(folder, plan); err != nil {
 		return reports.Report{}, err
 	}
-	out, stopped := runner.Run(ctx, plan, runner.Options{Dir: folder.History(), Engines: "embedded"})
+	out, stopped := runner.Run(ctx, plan, runner.Options{Dir: folder.History()})
 	if stopped != nil {
 		return reports.Report{}, stopped
 	}
