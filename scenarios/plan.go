@@ -105,12 +105,13 @@ func (p *Plan) flow(l FlowLoad, end time.Duration) FlowPlan {
 }
 
 // LoadEnds is when the last message may be offered.
-func (p *Plan) LoadEnds() time.Duration { return p.phase(PhaseRecover).To }
+func (p *Plan) LoadEnds() time.Duration { return p.Phase(PhaseRecover).To }
 
 // Longest is the most the run's own clock may take from the beginning of steady to the audit.
-func (p *Plan) Longest() time.Duration { return p.phase(PhaseDrain).To }
+func (p *Plan) Longest() time.Duration { return p.Phase(PhaseDrain).To }
 
-func (p *Plan) phase(name string) Phase {
+// Phase is the plan's phase of that name, one of the constants of this package.
+func (p *Plan) Phase(name string) Phase {
 	i := slices.IndexFunc(p.Phases, func(ph Phase) bool { return ph.Name == name })
 	return p.Phases[i]
 }

@@ -51,17 +51,3 @@ func (r *run) waitUntil(ctx context.Context, at int64) error {
 		return context.Cause(ctx)
 	}
 }
-
-// markPhases records the beginning of the phases that the plan's clock decides.
-func (r *run) markPhases(ctx context.Context) error {
-	for _, ph := range r.plan.Phases {
-		if ph.Name != scenarios.PhaseTimeline && ph.Name != scenarios.PhaseRecover {
-			continue
-		}
-		if err := r.waitUntil(ctx, r.origin+int64(ph.From)); err != nil {
-			return err
-		}
-		r.phase(ph.Name)
-	}
-	return nil
-}

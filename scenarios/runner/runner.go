@@ -102,7 +102,6 @@ func (r *run) play(ctx context.Context) error {
 	r.origin = r.recorder.Now()
 	crew.start("load", r.offerAll)
 	crew.start("timeline", r.timeline)
-	crew.start("phases", r.markPhases)
 	sampling, stopSampling := context.WithCancel(ctx)
 	defer stopSampling()
 	samplers := newCrew(sampling)

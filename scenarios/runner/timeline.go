@@ -21,10 +21,15 @@ const (
 	biteEvery = 500 * time.Millisecond
 )
 
-// timeline does every act at its time, each in a goroutine of its own, and returns when all are
-// over and healed.
+// timeline marks the phases that the plan's clock decides and does every act at its time, each in a
+// goroutine of its own, after the mark of the phase it belongs to. It returns when all are over and
+// healed.
 func (r *run) timeline(ctx context.Context) error {
+	if err := r.enter(ctx, scenarios.PhaseTimeline); err != nil {
+		return err
+	}
 	c := newCrew(ctx)
+	c.start("phase recover", func(ctx context.Context) error { return r.enter(ctx, scenarios.PhaseRecover) })
 	for _, a := range r.plan.Acts {
 		c.start("act "+a.Name, func(ctx context.Context) error {
 			if err := r.waitUntil(ctx, r.origin+int64(a.At)); err != nil {
@@ -34,6 +39,15 @@ func (r *run) timeline(ctx context.Context) error {
 		})
 	}
 	return c.wait()
+}
+
+// enter waits for a phase's planned beginning and marks it.
+func (r *run) enter(ctx context.Context, phase string) error {
+	if err := r.waitUntil(ctx, r.origin+int64(r.plan.Phase(phase).From)); err != nil {
+		return err
+	}
+	r.phase(phase)
+	return nil
 }
 
 func (r *run) act(ctx context.Context, a scenarios.Act) error {
