@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/features"
 )
 
 // Target says what a kind of fault is done to.
@@ -22,12 +23,13 @@ const (
 type Kind struct {
 	Name    string
 	Targets []Target
-	Needs   []string // fields that must be given
-	May     []string // fields that may be given
-	Instant bool     // happens at once; "for" is then only how long its bite is watched
-	Doc     string   // what happens, to what, in which unit
-	Bite    string   // what counts as bitten
-	Heal    string   // how it ends
+	Needs   []string         // fields that must be given
+	May     []string         // fields that may be given
+	Instant bool             // happens at once; "for" is then only how long its bite is watched
+	Asks    features.Ability // what an engine must be able to do for it; "" asks nothing
+	Doc     string           // what happens, to what, in which unit
+	Bite    string           // what counts as bitten
+	Heal    string           // how it ends
 }
 
 // Takes says whether the kind reads a field.
@@ -168,11 +170,11 @@ func behaviorKinds() []Kind {
 func brokerKinds() []Kind {
 	on := []Target{OnEngine}
 	return []Kind{
-		{Name: "leader_move", Targets: on, Instant: true,
+		{Name: "leader_move", Targets: on, Instant: true, Asks: features.MoveLeader,
 			Doc:  "leadership of every partition moves to another cluster member",
 			Bite: "messages published or received while clients find the new leaders",
 			Heal: "happens at once"},
-		{Name: "disconnect_all", Targets: on, Instant: true,
+		{Name: "disconnect_all", Targets: on, Instant: true, Asks: features.DisconnectAll,
 			Doc:  "the broker drops every client connection",
 			Bite: "connections dropped", Heal: "happens at once"},
 	}

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +21,8 @@ import (
 type Options struct {
 	Set  []string // "node.field=value", applied to promise and as built alike
 	Seed *uint64  // in place of the file's own
+	// Engines is what runs behind brokers and stores: "auto" (also ""), "embedded" or "containers".
+	Engines string
 	// Saved are the topologies of a run that is judged again; the topology's file is not read then.
 	Saved *Topologies
 }
@@ -35,7 +38,8 @@ func Load(file string, opt Options) (*Scenario, diag.List, error) {
 		return nil, diag.List{}, fmt.Errorf("read scenario %q: %w", file, err)
 	}
 	var diags diag.List
-	p := &parser{opt: opt, diags: &diags, s: &Scenario{File: file, Seed: DefaultSeed}}
+	p := &parser{opt: opt, diags: &diags, s: &Scenario{File: file, Seed: DefaultSeed,
+		Engines: cmp.Or(opt.Engines, "auto")}}
 	p.root = yamlpos.Parse(file, src, &diags)
 	if !p.root.Present() {
 		return nil, diags, nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/diag"
+	"github.com/faultline-sim/faultline/topology/features"
 	"github.com/faultline-sim/faultline/topology/wire"
 	"github.com/faultline-sim/faultline/topology/yamlpos"
 )
@@ -372,11 +373,37 @@ func (p *parser) faultNodes(v yamlpos.Value, kind Kind, f *Fault) {
 				kind.Name, s.Node.Name, s.Node.Kind, targetWords(kind))
 			continue
 		}
+		if why := p.unable(s.Node, kind); why != "" {
+			v.Errorf("cannot", "%s", why)
+			continue
+		}
 		f.Nodes = append(f.Nodes, s.Node.Name)
 		if s.Replica >= 0 {
 			f.Replica = s.Replica
 		}
 	}
+}
+
+// unable is why a kind of fault cannot be done to a node's engine, "" when it can.
+func (p *parser) unable(n *topology.Node, kind Kind) string {
+	if kind.Asks == "" || targetOf(n) != OnEngine {
+		return ""
+	}
+	set := features.Choose(n, p.s.Engines)
+	can, _ := features.Of(set, n)
+	if can.Able(kind.Asks) {
+		return ""
+	}
+	why := fmt.Sprintf("%s cannot be done to %q: its engine, %s (%s), cannot %s",
+		kind.Name, n.Name, can.Name, set, kind.Asks)
+	if reason := can.Why[kind.Asks]; reason != "" {
+		return why + "; " + reason
+	}
+	if real, ok := features.Of(features.Container, n); ok && set == features.Embedded &&
+		real.Able(kind.Asks) {
+		why += "; " + real.Name + " can: --engines containers, or engine: container on the node"
+	}
+	return why
 }
 
 var targetPlural = map[Target]string{

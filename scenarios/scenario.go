@@ -17,6 +17,7 @@ type Scenario struct {
 	Promise      *topology.Topology // what checkers read
 	AsBuilt      *topology.Topology // what simulators obey; the promise itself when nothing differs
 	Seed         uint64
+	Engines      string // what runs behind brokers and stores: "auto", "embedded" or "containers"
 	Load         []FlowLoad
 	Steady       time.Duration // load before the timeline begins
 	Timeline     []Act

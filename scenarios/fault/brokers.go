@@ -6,6 +6,7 @@ import (
 
 	"github.com/faultline-sim/faultline/assertions/history"
 	"github.com/faultline-sim/faultline/topology/engine"
+	"github.com/faultline-sim/faultline/topology/features"
 )
 
 // moved is leadership that went to other members. Healing undoes nothing: clients find the new
@@ -19,7 +20,7 @@ func (moved) Heal(context.Context) error { return nil }
 func moveLeaders(ctx context.Context, s Stage, node string) (Injection, error) {
 	e := s.Engine(node)
 	mover, ok := e.(engine.LeaderMover)
-	if !ok || !e.Info().Can.MoveLeader {
+	if !ok || !e.Info().Able(features.MoveLeader) {
 		return nil, fmt.Errorf("the engine of %q has no leaders to move", node)
 	}
 	touched := count(s, over(s, node))

@@ -91,6 +91,7 @@ func (r *run) setUp(ctx context.Context) error {
 		return r.notUp(ctx, err)
 	}
 	r.stack, err = stack.Up(ctx, stack.Options{
+		Engines:  r.plan.Engines,
 		Topology: r.plan.AsBuilt,
 		Fabric: wire.Options{
 			Marker:    wire.Marker("00-" + hex.EncodeToString(prefix[:])),

@@ -8,8 +8,10 @@ package engine
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/features"
 )
 
 // Engine is one broker or store. Start and Stop may alternate any number of times; addresses stay
@@ -31,19 +33,14 @@ type Engine interface {
 
 // Info describes an engine.
 type Info struct {
-	Name      string // "kfake", "mochi-mqtt" …
-	Version   string
-	Imitation bool   // true when it is not the product that its protocol is known by
-	Worth     string // what a verdict on it is worth, one sentence
-	Can       Capabilities
+	features.Features
+	Version string
 }
 
-// Capabilities are what a scenario may ask of an engine; validate refuses the rest.
-type Capabilities struct {
-	KeepsData     bool // over Stop and Start
-	MoveLeader    bool // implements LeaderMover
-	DisconnectAll bool // implements Disconnecter
-	Pause         bool
+// InfoOf is what the table of features says of a node's engine.
+func InfoOf(s features.Set, n *topology.Node, version string) Info {
+	f, _ := features.Of(s, n)
+	return Info{f, version}
 }
 
 // LeaderMover moves the leadership of a topic's partitions to another cluster member.
@@ -55,6 +52,45 @@ type LeaderMover interface {
 // Disconnecter drops all client connections of a running broker and says how many there were.
 type Disconnecter interface {
 	DisconnectAll(ctx context.Context) (int, error)
+}
+
+// LeaderLoser takes down the member of a cluster that leads most partitions.
+type LeaderLoser interface {
+	// LoseLeader kills it and returns a function that starts it again and returns when it answers.
+	LoseLeader(ctx context.Context) (heal func(context.Context) error, err error)
+}
+
+// Pauser freezes a running engine: connections stay open, nothing is answered.
+type Pauser interface {
+	Pause(ctx context.Context) (resume func(context.Context) error, err error)
+}
+
+// Limiter narrows what a running engine may use.
+type Limiter interface {
+	// Limit bounds processor time in cores and memory in bytes; 0 leaves that one alone.
+	Limit(ctx context.Context, cores float64, memory int64) (
+		lift func(context.Context) error, err error)
+}
+
+// DiskFiller takes the room on the disk that a running engine keeps its data on.
+type DiskFiller interface {
+	FillDisk(ctx context.Context) (free func(context.Context) error, err error)
+}
+
+// Cutter drops every packet to and from a running engine, inside its own network: connections hang.
+type Cutter interface {
+	CutOff(ctx context.Context) (mend func(context.Context) error, err error)
+}
+
+// Usage is what a running engine uses of the machine, all its members together.
+type Usage struct {
+	CPU    time.Duration // processor time since its start
+	Memory int64         // bytes now
+}
+
+// Metered tells what an engine uses.
+type Metered interface {
+	Usage(ctx context.Context) (Usage, error)
 }
 
 // Holder tells what a running broker holds for its clients, where no client may ask it.

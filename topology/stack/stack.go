@@ -22,6 +22,7 @@ import (
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/engine"
 	"github.com/faultline-sim/faultline/topology/engine/embedded"
+	"github.com/faultline-sim/faultline/topology/features"
 	"github.com/faultline-sim/faultline/topology/wire"
 )
 
@@ -42,12 +43,19 @@ type Options struct {
 	ReadyWithin time.Duration // per engine; 0 is ReadyWithin
 	// Authenticate gives the judge of a broker's clients; it, or its answer, may be nil.
 	Authenticate func(node *topology.Node) func(user, password string) error
-	// NewEngine makes the engine of a node; nil takes the embedded one of its protocol.
+	// Engines is what runs behind brokers and stores: "auto" (also ""), "embedded" or "containers".
+	Engines string
+	// NewEngine makes the engine of a node; nil takes the one that Engines means.
 	NewEngine func(engine.Config) (engine.Engine, error)
 	// Progress is told of each engine's steps; nil is allowed. It may be called by several
 	// goroutines at once.
 	Progress func(Progress)
 	Log      *slog.Logger // nil is silent
+}
+
+// makers make an engine of each sort.
+var makers = map[features.Set]func(engine.Config) (engine.Engine, error){
+	features.Embedded: embedded.New,
 }
 
 // Progress is one engine's step on the way up.
@@ -142,7 +150,10 @@ func (s *Stack) add(n *topology.Node, opt Options) error {
 	}
 	newEngine := opt.NewEngine
 	if newEngine == nil {
-		newEngine = embedded.New
+		newEngine = makers[features.Choose(n, opt.Engines)]
+	}
+	if newEngine == nil {
+		return fmt.Errorf("make engine for %q: there are no engines of sort %q", n.Name, n.Engine)
 	}
 	e, err := newEngine(cfg)
 	if err != nil {

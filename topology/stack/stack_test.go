@@ -16,6 +16,7 @@ import (
 
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/engine"
+	"github.com/faultline-sim/faultline/topology/features"
 	"github.com/faultline-sim/faultline/topology/stack"
 	"github.com/faultline-sim/faultline/topology/wire"
 )
@@ -151,7 +152,9 @@ func (f fake) Stop(context.Context) error      { f.note("stop"); return nil }
 func (f fake) Kill(context.Context) error      { return nil }
 func (f fake) Wipe(context.Context) error      { return nil }
 func (f fake) Close() error                    { f.note("close"); return nil }
-func (f fake) Info() engine.Info               { return engine.Info{Name: "fake"} }
+func (f fake) Info() engine.Info {
+	return engine.Info{Features: features.Features{Name: "fake"}}
+}
 
 func TestOneEngineThatFailsTakesTheStackDown(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/faultline-sim/faultline/topology/engine"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/gate"
+	"github.com/faultline-sim/faultline/topology/features"
 )
 
 // minSession lets consumers choose a session timeout short enough for a crash to be noticed
@@ -169,19 +170,7 @@ func (e *Engine) DisconnectAll(context.Context) (int, error) {
 
 // Info says what kfake is worth.
 func (e *Engine) Info() engine.Info {
-	return engine.Info{
-		Name:      "kfake",
-		Version:   engine.Version("github.com/twmb/franz-go/pkg/kfake"),
-		Imitation: true,
-		Worth: "stands for Kafka's protocol, consumer groups, order in a partition and moving " +
-			"leaders; it keeps one copy of each record and syncs none, so it vouches for no " +
-			"replication, durability or throughput of a real cluster",
-		Can: engine.Capabilities{
-			KeepsData:     true,
-			MoveLeader:    e.brokers() > 1,
-			DisconnectAll: true,
-		},
-	}
+	return engine.InfoOf(features.Embedded, e.cfg.Node, engine.Version("github.com/twmb/franz-go/pkg/kfake"))
 }
 
 // Close stops the cluster and removes its files.

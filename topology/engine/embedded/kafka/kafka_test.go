@@ -11,6 +11,7 @@ import (
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/engine"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/kafka"
+	"github.com/faultline-sim/faultline/topology/features"
 )
 
 // host listens on the same port for the same replica each time.
@@ -86,7 +87,7 @@ func TestEngine(t *testing.T) {
 	t.Run("leader move/one broker/says it cannot", func(t *testing.T) {
 		e, _ := start(t, 1)
 		_, err := e.(engine.LeaderMover).MoveLeaders(ctx, "")
-		if err == nil || e.Info().Can.MoveLeader {
+		if err == nil || e.Info().Able(features.MoveLeader) {
 			t.Errorf("got %v and %+v", err, e.Info().Can)
 		}
 	})

@@ -22,6 +22,7 @@ import (
 
 	"github.com/faultline-sim/faultline/topology/engine"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/gate"
+	"github.com/faultline-sim/faultline/topology/features"
 )
 
 // Engine is one MQTT broker. It implements engine.Engine and engine.Disconnecter.
@@ -171,15 +172,7 @@ func (b *broker) dropped() int64 {
 
 // Info says what this broker is worth.
 func (e *Engine) Info() engine.Info {
-	return engine.Info{
-		Name:      "mochi-mqtt",
-		Version:   engine.Version("github.com/mochi-mqtt/server/v2"),
-		Imitation: true,
-		Worth: "stands for MQTT 3.1.1 with QoS 1, sessions, shared subscriptions and redelivery in " +
-			"order; sessions are in memory and outlive a restart whole, so it vouches for no " +
-			"broker's durability, queue limits or clustering",
-		Can: engine.Capabilities{KeepsData: true, DisconnectAll: true},
-	}
+	return engine.InfoOf(features.Embedded, e.cfg.Node, engine.Version("github.com/mochi-mqtt/server/v2"))
 }
 
 // Close stops the engine and forgets all it kept.

@@ -26,6 +26,7 @@ import (
 
 	"github.com/faultline-sim/faultline/topology/engine"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/gate"
+	"github.com/faultline-sim/faultline/topology/features"
 )
 
 const (
@@ -172,15 +173,7 @@ func (e *Engine) Wipe(context.Context) error {
 
 // Info says what SQLite behind PostgreSQL's protocol is worth.
 func (e *Engine) Info() engine.Info {
-	return engine.Info{
-		Name:      "psql-wire over SQLite",
-		Version:   engine.Version("modernc.org/sqlite"),
-		Imitation: true,
-		Worth: "stands for PostgreSQL's protocol, uniqueness and transactions; SQLite writes one " +
-			"transaction at a time and is not synced to disk, so it vouches for no durability, " +
-			"locking or concurrency of writers",
-		Can: engine.Capabilities{KeepsData: true},
-	}
+	return engine.InfoOf(features.Embedded, e.cfg.Node, engine.Version("modernc.org/sqlite"))
 }
 
 // Close stops the engine and removes the file.

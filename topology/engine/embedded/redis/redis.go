@@ -19,6 +19,7 @@ import (
 
 	"github.com/faultline-sim/faultline/topology/engine"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/gate"
+	"github.com/faultline-sim/faultline/topology/features"
 )
 
 // Engine is one Redis server. It implements engine.Engine.
@@ -165,14 +166,7 @@ func (e *Engine) Wipe(context.Context) error {
 
 // Info says what miniredis is worth.
 func (e *Engine) Info() engine.Info {
-	return engine.Info{
-		Name:      "miniredis",
-		Version:   engine.Version("github.com/alicebob/miniredis/v2"),
-		Imitation: true,
-		Worth: "stands for Redis's commands and expiry on one server; keys are in memory and outlive " +
-			"a restart whole, so it vouches for no persistence, eviction or replication",
-		Can: engine.Capabilities{KeepsData: true},
-	}
+	return engine.InfoOf(features.Embedded, e.cfg.Node, engine.Version("github.com/alicebob/miniredis/v2"))
 }
 
 // Close stops the engine and forgets all keys.

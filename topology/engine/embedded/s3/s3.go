@@ -21,6 +21,7 @@ import (
 
 	"github.com/faultline-sim/faultline/topology/engine"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/gate"
+	"github.com/faultline-sim/faultline/topology/features"
 )
 
 // Engine is one S3 endpoint. It implements engine.Engine.
@@ -158,14 +159,7 @@ func (e *Engine) Wipe(context.Context) error {
 
 // Info says what gofakes3 is worth.
 func (e *Engine) Info() engine.Info {
-	return engine.Info{
-		Name:      "gofakes3",
-		Version:   engine.Version("github.com/johannesboyne/gofakes3"),
-		Imitation: true,
-		Worth: "stands for S3's requests and answers over HTTP; objects are in memory, so it vouches " +
-			"for no durability, no request throttling and no signature checks",
-		Can: engine.Capabilities{KeepsData: true},
-	}
+	return engine.InfoOf(features.Embedded, e.cfg.Node, engine.Version("github.com/johannesboyne/gofakes3"))
 }
 
 // Close stops the engine and forgets all objects.

@@ -1,0 +1,75 @@
+// Package features says, as data, what each engine is, what can be asked of it, and what a verdict
+// on it is worth.
+//
+// It serves the load step of load → plan → run → check → report: validate refuses what an engine
+// cannot do before anything is started; the engines say the same of themselves while they run. It
+// is pure and imports nothing but the model.
+package features
+
+import (
+	"slices"
+
+	"github.com/faultline-sim/faultline/topology"
+)
+
+// Set is a sort of engines: all of one sort run in the same way.
+type Set string
+
+// The sorts of engines. A node's own engine: wins over the choice for a run.
+const (
+	Embedded  Set = "embedded"  // in this process
+	Container Set = "container" // a container image
+)
+
+// Ability is one thing that can be asked of an engine beside being started, stopped and killed.
+type Ability string
+
+// The abilities.
+const (
+	KeepsData     Ability = "keep its data over a restart"
+	Pause         Ability = "be paused"
+	LimitCPU      Ability = "have its processor time limited"
+	LimitMemory   Ability = "have its memory limited"
+	FillDisk      Ability = "have its disk filled"
+	CutOff        Ability = "be cut off inside its own network"
+	MoveLeader    Ability = "move its leaders"
+	LoseLeader    Ability = "lose a leader"
+	DisconnectAll Ability = "drop all its connections"
+)
+
+// Features are what one engine is and can do.
+type Features struct {
+	Name      string // "kfake", "Apache Kafka"
+	Imitation bool   // it is not the product that its protocol is known by
+	Worth     string // what a verdict on it is worth, one sentence
+	Can       []Ability
+	Why       map[Ability]string // why it cannot, where its kind does not say so already
+}
+
+// Able says whether something can be asked of the engine.
+func (f Features) Able(a Ability) bool { return slices.Contains(f.Can, a) }
+
+// Choose is the sort of engine that a run with --engines engines ("auto", "embedded" or
+// "containers") puts behind a node.
+func Choose(n *topology.Node, engines string) Set {
+	switch {
+	case n.Engine != "":
+		return Set(n.Engine)
+	case engines == "containers":
+		return Container
+	}
+	return Embedded
+}
+
+// Of is what an engine of a sort behind a broker or store can do; false when there is none.
+func Of(s Set, n *topology.Node) (Features, bool) {
+	f, ok := table()[key{s, n.Protocol}]
+	if n.Brokers < 2 && (f.Able(MoveLeader) || f.Able(LoseLeader)) {
+		f.Can = slices.DeleteFunc(slices.Clone(f.Can), func(a Ability) bool {
+			return a == MoveLeader || a == LoseLeader
+		})
+		one := "it has one member: give the node brokers: 3"
+		f.Why = map[Ability]string{MoveLeader: one, LoseLeader: one}
+	}
+	return f, ok
+}

@@ -1,0 +1,78 @@
+package features
+
+type key struct {
+	set      Set
+	protocol string
+}
+
+// contained is what every container can have done to it.
+func contained(more ...Ability) []Ability {
+	return append([]Ability{Pause, LimitCPU, LimitMemory, FillDisk, CutOff, DisconnectAll}, more...)
+}
+
+// table has a row for each engine.
+func table() map[key]Features {
+	return map[key]Features{
+		{Embedded, "redis"}: {
+			Name: "miniredis", Imitation: true,
+			Worth: "stands for Redis's commands and expiry on one server; keys are in memory and " +
+				"outlive a restart whole, so it vouches for no persistence, eviction or replication",
+			Can: []Ability{KeepsData},
+		},
+		{Embedded, "mqtt"}: {
+			Name: "mochi-mqtt", Imitation: true,
+			Worth: "stands for MQTT 3.1.1 with QoS 1, sessions, shared subscriptions and " +
+				"redelivery in order; sessions are in memory and outlive a restart whole, so it " +
+				"vouches for no broker's durability, queue limits or clustering",
+			Can: []Ability{KeepsData, DisconnectAll},
+		},
+		{Embedded, "postgres"}: {
+			Name: "psql-wire over SQLite", Imitation: true,
+			Worth: "stands for PostgreSQL's protocol, uniqueness and transactions; SQLite writes " +
+				"one transaction at a time and is not synced to disk, so it vouches for no " +
+				"durability, locking or concurrency of writers",
+			Can: []Ability{KeepsData},
+		},
+		{Embedded, "kafka"}: {
+			Name: "kfake", Imitation: true,
+			Worth: "stands for Kafka's protocol, consumer groups, order in a partition and moving " +
+				"leaders; it keeps one copy of each record and syncs none, so it vouches for no " +
+				"replication, durability or throughput of a real cluster",
+			Can: []Ability{KeepsData, MoveLeader, DisconnectAll},
+		},
+		{Embedded, "s3"}: {
+			Name: "gofakes3", Imitation: true,
+			Worth: "stands for S3's requests and answers over HTTP; objects are in memory, so it " +
+				"vouches for no durability, no request throttling and no signature checks",
+			Can: []Ability{KeepsData},
+		},
+		{Container, "redis"}: {
+			Name:  "Redis",
+			Worth: "the server itself, one node, every write appended to its file",
+			Can:   contained(KeepsData),
+		},
+		{Container, "mqtt"}: {
+			Name: "Eclipse Mosquitto",
+			Worth: "the broker itself, one node, sessions saved to disk; who may connect is judged by " +
+				"a gate in front of it",
+			Can: contained(KeepsData),
+		},
+		{Container, "postgres"}: {
+			Name:  "PostgreSQL",
+			Worth: "the server itself, one node, with its own durability",
+			Can:   contained(KeepsData),
+		},
+		{Container, "kafka"}: {
+			Name:  "Apache Kafka",
+			Worth: "the broker itself, in KRaft mode on one machine",
+			Can:   contained(KeepsData, MoveLeader, LoseLeader),
+		},
+		{Container, "s3"}: {
+			Name: "moto", Imitation: true,
+			Worth: "stands for S3's requests and answers; objects are in the server's memory and " +
+				"gone with it, so it vouches for no durability",
+			Can: contained(),
+			Why: map[Ability]string{KeepsData: "moto keeps objects in memory only"},
+		},
+	}
+}
