@@ -15,7 +15,7 @@ import (
 )
 
 // Engine is one broker or store. Start and Stop may alternate any number of times; addresses stay
-// the same. An engine's methods are called by one goroutine at a time, except Info.
+// the same. An engine's methods are called by one goroutine at a time, except Info, Usage and Held.
 type Engine interface {
 	// Start listens and returns when a client's request would be answered; it probes, never sleeps.
 	Start(ctx context.Context) error
@@ -65,14 +65,16 @@ type Pauser interface {
 	Pause(ctx context.Context) (resume func(context.Context) error, err error)
 }
 
-// Limiter narrows what a running engine may use.
+// Limiter narrows what a running engine may use. Lift also starts an engine that ended for want of
+// it, and returns when it answers.
 type Limiter interface {
 	// Limit bounds processor time in cores and memory in bytes; 0 leaves that one alone.
 	Limit(ctx context.Context, cores float64, memory int64) (
 		lift func(context.Context) error, err error)
 }
 
-// DiskFiller takes the room on the disk that a running engine keeps its data on.
+// DiskFiller takes the room on the disk that a running engine keeps its data on. Free also starts
+// an engine that ended for want of it, and returns when it answers.
 type DiskFiller interface {
 	FillDisk(ctx context.Context) (free func(context.Context) error, err error)
 }
@@ -88,7 +90,8 @@ type Usage struct {
 	Memory int64         // bytes now
 }
 
-// Metered tells what an engine uses.
+// Metered tells what an engine uses. Usage may be called at any time, also while another of the
+// engine's methods is at work; it is an error while the engine does not run.
 type Metered interface {
 	Usage(ctx context.Context) (Usage, error)
 }
