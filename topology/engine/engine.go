@@ -43,6 +43,13 @@ func InfoOf(s features.Set, n *topology.Node, version string) Info {
 	return Info{f, version}
 }
 
+// Fetcher gets what an engine is made of before its first start, where that may take long: the time
+// for it is not the time to be ready.
+type Fetcher interface {
+	// Fetch tells what it is about to do by say, and nothing where all is there already.
+	Fetch(ctx context.Context, say func(text string)) error
+}
+
 // LeaderMover moves the leadership of a topic's partitions to another cluster member.
 type LeaderMover interface {
 	// MoveLeaders returns how many partitions changed their leader; topic "" is all topics.
@@ -114,6 +121,13 @@ type Config struct {
 	Dir      string // an own folder for data, removed by the stack
 	// Authenticate judges a client's user name and password; nil lets everyone in.
 	Authenticate func(user, password string) error
+	// Run is what a container engine labels its containers with; empty for engines in this process.
+	Run string
+	// Image is the container image to run; "" is the default of the engine's features.
+	Image string
+	// Disk makes the engine keep its data on a disk of that many bytes, which can be filled and
+	// does not outlive a stop; 0 is the machine's own disk.
+	Disk int64
 }
 
 // Host is where an engine listens: the fabric, bound to the engine's node.
@@ -121,4 +135,7 @@ type Host interface {
 	Listen(replica int) (net.Listener, error)
 	Announce(replica int, addr string) error
 	Port(replica int) (int, error)
+	// Dial connects to the port that Port gave for a replica, over no wire: it is the engine's own
+	// way to ask whether what it started answers.
+	Dial(ctx context.Context, replica int) (net.Conn, error)
 }

@@ -7,6 +7,7 @@
 package features
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/faultline-sim/faultline/topology"
@@ -40,6 +41,7 @@ const (
 // Features are what one engine is and can do.
 type Features struct {
 	Name      string // "kfake", "Apache Kafka"
+	Image     string // containers: what runs where nothing else is asked for
 	Imitation bool   // it is not the product that its protocol is known by
 	Worth     string // what a verdict on it is worth, one sentence
 	Can       []Ability
@@ -59,6 +61,18 @@ func Choose(n *topology.Node, engines string) Set {
 		return Container
 	}
 	return Embedded
+}
+
+// Bounded is what the engine can do once its data is on a small disk of its own, in memory.
+func Bounded(f Features) Features {
+	why := maps.Clone(f.Why)
+	if why == nil {
+		why = map[Ability]string{}
+	}
+	why[KeepsData] = "its data is on a disk in memory, so that it can be filled"
+	f.Why = why
+	f.Can = slices.DeleteFunc(slices.Clone(f.Can), func(a Ability) bool { return a == KeepsData })
+	return f
 }
 
 // Of is what an engine of a sort behind a broker or store can do; false when there is none.

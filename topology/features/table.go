@@ -48,27 +48,31 @@ func table() map[key]Features {
 		},
 		{Container, "redis"}: {
 			Name:  "Redis",
+			Image: "redis:7.4",
 			Worth: "the server itself, one node, every write appended to its file",
 			Can:   contained(KeepsData),
 		},
 		{Container, "mqtt"}: {
-			Name: "Eclipse Mosquitto",
+			Name:  "Eclipse Mosquitto",
+			Image: "eclipse-mosquitto:2.0.22",
 			Worth: "the broker itself, one node, sessions saved to disk; who may connect is judged by " +
 				"a gate in front of it",
 			Can: contained(KeepsData),
 		},
 		{Container, "postgres"}: {
 			Name:  "PostgreSQL",
+			Image: "postgres:15",
 			Worth: "the server itself, one node, with its own durability",
 			Can:   contained(KeepsData),
 		},
 		{Container, "kafka"}: {
 			Name:  "Apache Kafka",
+			Image: "apache/kafka:3.9.1",
 			Worth: "the broker itself, in KRaft mode on one machine",
 			Can:   contained(KeepsData, MoveLeader, LoseLeader),
 		},
 		{Container, "s3"}: {
-			Name: "moto", Imitation: true,
+			Name: "moto", Imitation: true, Image: "motoserver/moto:5.1.22",
 			Worth: "stands for S3's requests and answers; objects are in the server's memory and " +
 				"gone with it, so it vouches for no durability",
 			Can: contained(),

@@ -45,6 +45,12 @@ type Options struct {
 	Authenticate func(node *topology.Node) func(user, password string) error
 	// Engines is what runs behind brokers and stores: "auto" (also ""), "embedded" or "containers".
 	Engines string
+	// Images are those to run in the place of the default ones, by default image; a node's own
+	// image wins.
+	Images map[string]string
+	// Disks are how large a disk of its own a node's engine keeps its data on, in bytes by node,
+	// where a fault will fill it.
+	Disks map[string]int64
 	// NewEngine makes the engine of a node; nil takes the one that Engines means.
 	NewEngine func(engine.Config) (engine.Engine, error)
 	// Progress is told of each engine's steps; nil is allowed. It may be called by several

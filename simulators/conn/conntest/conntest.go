@@ -103,3 +103,7 @@ func (h host) Port(replica int) (int, error)            { return h.fabric.Port(h
 func (h host) Announce(replica int, addr string) error {
 	return h.fabric.Announce(h.node, replica, addr)
 }
+
+func (h host) Dial(context.Context, int) (net.Conn, error) {
+	return nil, net.ErrClosed // an embedded engine asks itself
+}

@@ -37,6 +37,8 @@ func (h *host) Listen(replica int) (net.Listener, error) {
 func (h *host) Announce(int, string) error { return nil }
 func (h *host) Port(int) (int, error)      { return 0, nil }
 
+func (h *host) Dial(context.Context, int) (net.Conn, error) { return nil, net.ErrClosed }
+
 func start(t *testing.T, brokers int) (engine.Engine, *host) {
 	t.Helper()
 	h := &host{addrs: map[int]string{}}

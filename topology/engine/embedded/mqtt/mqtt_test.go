@@ -34,6 +34,10 @@ func (h *host) Listen(int) (net.Listener, error) {
 func (h *host) Announce(int, string) error { return nil }
 func (h *host) Port(int) (int, error)      { return 0, errors.New("not asked for") }
 
+func (h *host) Dial(context.Context, int) (net.Conn, error) {
+	return nil, errors.New("not asked for")
+}
+
 func start(t *testing.T) (*Engine, *host) {
 	t.Helper()
 	h := &host{}
