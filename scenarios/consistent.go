@@ -77,7 +77,7 @@ func (p *parser) consistent() {
 	if p.s.Deadline > 0 && p.s.Deadline < loadEnds+time.Second {
 		p.root.Get("deadline").Errorf("out-of-range", "deadline %s is before the load ends at %s; "+
 			"set it to %s or more, or leave it out", p.s.Deadline, loadEnds,
-			loadEnds+p.s.Drain+deadlineMargin)
+			loadEnds+p.s.Drain+p.margin())
 	}
 	p.burstsHaveLoad()
 	if !p.diags.Empty() {

@@ -45,6 +45,9 @@ var faultWords = map[string]string{
 	"latency":   "a duration such as 300ms",
 	"rate":      "requests in a time such as 5/s; of bandwidth: bytes in a second such as 64KB/s",
 	"bytes":     "a number of bytes: 512B, 64KB, 1MiB",
+	"cores":     "a number of processor cores, such as 0.2",
+	"size": "an amount of memory or disk: 64MB, 1GiB; of disk_full: how large the disk is that " +
+		"is filled (default " + bytesText(DefaultDisk) + ")",
 	"share": "of messages or members: 25% or 0.25 (default all); the same messages in every " +
 		"run with the same seed",
 	"status": "an HTTP status from 400 to 599 (default 500)",

@@ -37,6 +37,25 @@ func (k Kind) Takes(field string) bool {
 	return slices.Contains(k.Needs, field) || slices.Contains(k.May, field)
 }
 
+// onNode says whether the kind can be done to a node of any sort.
+func (k Kind) onNode() bool { return k.On(OnSim) || k.On(OnFleet) || k.On(OnEngine) }
+
+// places are the keys that say where a fault of the kind happens, one of which it needs.
+func (k Kind) places() (keys []string) {
+	if k.On(OnWire) {
+		keys = append(keys, "wire")
+	}
+	if k.onNode() {
+		keys = append(keys, "node")
+	}
+	return keys
+}
+
+// ends says whether the kind takes a node's process away.
+func (k Kind) ends() bool {
+	return slices.Contains([]string{"stop", "kill", "restart", "replace", "leader_loss"}, k.Name)
+}
+
 // On says whether the kind can be done to a target.
 func (k Kind) On(t Target) bool { return slices.Contains(k.Targets, t) }
 
@@ -73,14 +92,17 @@ const (
 	wireBite = "flow messages seen in the bytes it touched, or operations on the wire that failed"
 	nodeBite = "operations and logins on the node's wires that failed, connections to it that " +
 		"dropped, messages that arrived for it meanwhile"
-	ownBite = "flow messages the node answered wrongly, held or crashed upon"
+	ownBite  = "flow messages the node answered wrongly, held or crashed upon"
+	heldBite = nodeBite + "; of a broker or store also every flow message's operation on its wires " +
+		"that went on meanwhile"
 	undone  = "taken away; the node behaves as built again"
 	carried = "taken away; the wire carries bytes as before"
 )
 
 // Kinds is the table of all kinds of faults; parser, schema, explain and README read it.
 func Kinds() []Kind {
-	return slices.Concat(wireKinds(), nodeKinds(), behaviorKinds(), brokerKinds())
+	return slices.Concat(wireKinds(), nodeKinds(), machineKinds(), behaviorKinds(),
+		brokerKinds())
 }
 
 func wireKinds() []Kind {
@@ -105,9 +127,12 @@ func wireKinds() []Kind {
 			Doc: "bytes arrive in pieces of bytes, latency apart", Bite: wireBite, Heal: carried},
 		{Name: "limit_data", Targets: on, Needs: []string{"bytes"}, May: both,
 			Doc: "a connection closes after bytes have passed", Bite: wireBite, Heal: carried},
-		{Name: "cut", Targets: on, May: []string{"replica"},
-			Doc:  "connections are closed and new ones refused",
-			Bite: wireBite, Heal: carried},
+		{Name: "cut", Targets: []Target{OnWire, OnEngine}, May: []string{"replica"},
+			Asks: features.CutOff,
+			Doc: "a wire: connections are closed and new ones refused; a broker or store (node:): " +
+				"every packet to and from it is dropped inside its own network, connections hang",
+			Bite: "a wire: " + wireBite + "; a node: " + heldBite,
+			Heal: "taken away; bytes pass as before"},
 	}
 }
 
@@ -115,21 +140,41 @@ func nodeKinds() []Kind {
 	both := []Target{OnSim, OnEngine}
 	replica := []string{"replica"}
 	return []Kind{
-		{Name: "stop", Targets: both, May: replica,
+		{Name: "stop", Targets: both, May: replica, Asks: features.KeepsData,
 			Doc:  "shut down in order: work in hand is finished, then connections close",
 			Bite: nodeBite, Heal: "started again, ready when probed"},
-		{Name: "kill", Targets: both, May: replica,
+		{Name: "kill", Targets: both, May: replica, Asks: features.KeepsData,
 			Doc:  "ends at once as by kill -9: connections drop, work in hand is lost",
 			Bite: nodeBite, Heal: "started again, ready when probed"},
-		{Name: "pause", Targets: []Target{OnSim}, May: replica,
-			Doc:  "frozen: connections stay open, nothing is handled",
-			Bite: nodeBite, Heal: "goes on where it stood"},
-		{Name: "restart", Targets: both, May: replica, Instant: true,
+		{Name: "pause", Targets: both, May: replica, Asks: features.Pause,
+			Doc:  "frozen: connections stay open, nothing is handled or answered",
+			Bite: heldBite, Heal: "goes on where it stood"},
+		{Name: "restart", Targets: both, May: replica, Instant: true, Asks: features.KeepsData,
 			Doc:  "shut down in order and started again at once",
 			Bite: nodeBite, Heal: "over when every replica is ready again"},
 		{Name: "replace", Targets: []Target{OnSim}, Instant: true,
 			Doc:  "rolling: each replica in turn is stopped and a new one started",
 			Bite: nodeBite, Heal: "over when the last replica is ready"},
+	}
+}
+
+// machineKinds take from a node what it has of the machine.
+func machineKinds() []Kind {
+	on := []Target{OnEngine}
+	return []Kind{
+		{Name: "cpu", Targets: on, Needs: []string{"cores"}, Asks: features.LimitCPU,
+			Doc:  "at most cores of processor time (0.2 is a fifth of one core)",
+			Bite: heldBite + "; whether the limit was felt shows in how long they took",
+			Heal: "as much processor time as before"},
+		{Name: "memory", Targets: on, Needs: []string{"size"}, Asks: features.LimitMemory,
+			Doc: "at most size of memory (64MB); a process that needs more is ended by the " +
+				"operating system",
+			Bite: heldBite + "; whether the limit was felt shows in how they ended",
+			Heal: "as much memory as before, and started again if it was ended"},
+		{Name: "disk_full", Targets: on, May: []string{"size"}, Asks: features.FillDisk,
+			Doc: "no room is left where it keeps its data, a disk of its own of size (" +
+				bytesText(DefaultDisk) + "), for the whole run",
+			Bite: nodeBite, Heal: "the room is free again, and it is started again if it ended"},
 	}
 }
 
@@ -174,6 +219,9 @@ func brokerKinds() []Kind {
 			Doc:  "leadership of every partition moves to another cluster member",
 			Bite: "messages published or received while clients find the new leaders",
 			Heal: "happens at once"},
+		{Name: "leader_loss", Targets: on, Asks: features.LoseLeader,
+			Doc:  "the cluster member that leads most partitions ends at once as by kill -9",
+			Bite: heldBite, Heal: "the member is started again, ready when probed"},
 		{Name: "disconnect_all", Targets: on, Instant: true, Asks: features.DisconnectAll,
 			Doc:  "the broker drops every client connection",
 			Bite: "connections dropped", Heal: "happens at once"},

@@ -14,6 +14,7 @@ import (
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/d2"
 	"github.com/faultline-sim/faultline/topology/diag"
+	"github.com/faultline-sim/faultline/topology/features"
 	"github.com/faultline-sim/faultline/topology/yamlpos"
 )
 
@@ -23,6 +24,8 @@ type Options struct {
 	Seed *uint64  // in place of the file's own
 	// Engines is what runs behind brokers and stores: "auto" (also ""), "embedded" or "containers".
 	Engines string
+	// Machine is where the scenario is to run; what it cannot do is refused.
+	Machine Machine
 	// Saved are the topologies of a run that is judged again; the topology's file is not read then.
 	Saved *Topologies
 }
@@ -172,8 +175,18 @@ func (p *parser) read() {
 	p.assertions(assert, expect)
 	p.consistent()
 	if s.Deadline == 0 {
-		s.Deadline = s.Steady + p.timelineEnd() + s.Recover + s.Drain + deadlineMargin
+		s.Deadline = s.Steady + p.timelineEnd() + s.Recover + s.Drain + p.margin()
 	}
+}
+
+// margin is what a run is allowed beside its phases.
+func (p *parser) margin() time.Duration {
+	for _, n := range p.s.AsBuilt.Nodes {
+		if targetOf(n) == OnEngine && features.Choose(n, p.s.Engines) == features.Container {
+			return deadlineMargin + containersMargin
+		}
+	}
+	return deadlineMargin
 }
 
 func (p *parser) timelineEnd() (end time.Duration) {

@@ -188,6 +188,8 @@ func (f *Fault) String() string {
 	add(f.Rate > 0 && f.Kind == "bandwidth", "%s/s", bytesText(int64(f.Rate)))
 	add(f.Rate > 0 && f.Kind != "bandwidth", "%g/s", f.Rate)
 	add(f.Bytes > 0, "%s", bytesText(f.Bytes))
+	add(f.Cores > 0, "%g cores", f.Cores)
+	add(f.Size > 0, "%s", bytesText(f.Size))
 	add(f.Status > 0, "%d", f.Status)
 	add(f.Factor > 0, "×%g", f.Factor)
 	add(f.Share > 0 && f.Share < 1, "%g%%", f.Share*100)

@@ -33,8 +33,12 @@ const (
 	DefaultRecover = 10 * time.Second
 	DefaultDrain   = 15 * time.Second
 	DefaultSeed    = 1
+	// DefaultDisk is how large the disk of a node is, in bytes, that disk_full will fill.
+	DefaultDisk    = 256_000_000
 	deadlineMargin = 60 * time.Second // setup, audit and a slow machine
-	recoveryWindow = time.Second      // the recovery checker's bucket
+	// containersMargin is for images that have to be pulled and products that take their time.
+	containersMargin = 5 * time.Minute
+	recoveryWindow   = time.Second // the recovery checker's bucket
 )
 
 // Act is one entry of the timeline: a fault, a change of scale or a redrive. Exactly one of Fault,
@@ -76,7 +80,9 @@ type Fault struct {
 	Status    int
 	Flow      string
 	Factor    float64
-	Login     bool // reconnect_herd: members lose their tokens too
+	Cores     float64 // cpu: processor time in cores
+	Size      int64   // bytes; memory: the most it may hold; disk_full: how large its disk is made
+	Login     bool    // reconnect_herd: members lose their tokens too
 }
 
 // FlowLoad is the open-loop load of one flow: arrivals come when the plan says, whether or not

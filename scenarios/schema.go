@@ -62,6 +62,8 @@ func numberSchemas(kind string) map[string]object {
 		"latency":   durationSchema(),
 		"rate":      rate,
 		"bytes":     {"type": "string", "pattern": amount + `\s*$`},
+		"size":      {"type": "string", "pattern": amount + `\s*$`},
+		"cores":     {"type": "number", "minimum": 0.01, "maximum": 1000},
 		"share": {"oneOf": []any{
 			object{"type": "number", "exclusiveMinimum": 0, "maximum": 1},
 			object{"type": "string", "pattern": `^\s*[0-9.]+\s*%?$`},
@@ -110,7 +112,7 @@ func loadSchema(rate, duration object) object {
 
 func actSchema(duration object) object {
 	common := object{"name": object{"type": "string"}, "at": object{"type": "string"}}
-	one := func(fields object, required ...string) object {
+	one := func(fields object, required []string) object {
 		for k, v := range common {
 			fields[k] = v
 		}
@@ -118,32 +120,35 @@ func actSchema(duration object) object {
 			"required": append(required, "at")}
 	}
 	acts := []any{
-		one(object{"redrive": object{"type": "string"}}, "redrive"),
+		one(object{"redrive": object{"type": "string"}}, []string{"redrive"}),
 		one(object{"scale": object{
 			"type": "object", "minProperties": 1,
 			"additionalProperties": object{"type": "integer", "minimum": 0, "maximum": 100},
-		}}, "scale"),
+		}}, []string{"scale"}),
 	}
 	for _, k := range Kinds() {
-		fields := object{
-			"fault": object{"const": k.Name, "description": k.Doc}, "for": duration,
+		if len(k.places()) == 0 {
+			acts = append(acts, one(faultSchema(k, duration)))
 		}
-		required := append([]string{"fault"}, k.Needs...)
-		if k.On(OnWire) {
-			fields["wire"] = object{"type": "string"}
-			required = append(required, "wire")
-		} else if !k.On(OnFlow) {
-			fields["node"] = object{"type": "string"}
-			required = append(required, "node")
+		for _, place := range k.places() {
+			fields, required := faultSchema(k, duration)
+			fields[place] = object{"type": "string"}
+			acts = append(acts, one(fields, append(required, place)))
 		}
-		if !k.Instant {
-			required = append(required, "for")
-		}
-		shapes := numberSchemas(k.Name)
-		for _, name := range slices.Concat(k.Needs, k.May) {
-			fields[name] = with(shapes[name], "description", faultWords[name])
-		}
-		acts = append(acts, one(fields, required...))
 	}
 	return object{"oneOf": acts}
+}
+
+// faultSchema is a fault's fields but the one that says where it happens.
+func faultSchema(k Kind, duration object) (fields object, required []string) {
+	fields = object{"fault": object{"const": k.Name, "description": k.Doc}, "for": duration}
+	required = append([]string{"fault"}, k.Needs...)
+	if !k.Instant {
+		required = append(required, "for")
+	}
+	shapes := numberSchemas(k.Name)
+	for _, name := range slices.Concat(k.Needs, k.May) {
+		fields[name] = with(shapes[name], "description", faultWords[name])
+	}
+	return fields, required
 }

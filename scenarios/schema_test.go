@@ -99,7 +99,7 @@ func TestTheSchemaRefuses(t *testing.T) {
 		{"fault/without its number/refused", act("at: 0s, for: 1s, wire: a -> b, fault: latency")},
 		{"fault/a number it does not read/refused",
 			act("at: 0s, for: 1s, wire: a -> b, fault: cut, latency: 1s")},
-		{"fault/on the wrong sort of thing/refused", act("at: 0s, for: 1s, node: a, fault: cut")},
+		{"fault/on the wrong sort of thing/refused", act("at: 0s, for: 1s, node: a, fault: timeout")},
 		{"fault/direction/refused",
 			act("at: 0s, for: 1s, wire: a -> b, fault: timeout, direction: up")},
 		{"fault/status/refused", act("at: 0s, for: 1s, node: a, fault: errors, status: 200")},

@@ -1,0 +1,149 @@
+package scenarios
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/features"
+)
+
+// Machine is what is known of the machine that a scenario is to run on. The zero value is nothing:
+// no fault is refused for it, as when a saved run is judged elsewhere.
+type Machine struct {
+	OS   string // as GOOS
+	Root bool
+}
+
+// unable is why a kind of fault cannot be done to a node's engine, "" when it can.
+func (p *parser) unable(n *topology.Node, kind Kind) string {
+	if kind.Asks == "" || targetOf(n) != OnEngine {
+		return ""
+	}
+	set := features.Choose(n, p.s.Engines)
+	can, _ := features.Of(set, n)
+	if can.Able(kind.Asks) {
+		return p.opt.Machine.unable(n, kind)
+	}
+	why := fmt.Sprintf("%s cannot be done to %q: its engine, %s (%s), cannot %s",
+		kind.Name, n.Name, can.Name, set, kind.Asks)
+	if reason := can.Why[kind.Asks]; reason != "" {
+		why += "; " + reason
+	}
+	return why + instead(n, set, kind)
+}
+
+// instead is what to do about an engine that cannot do what a kind asks.
+func instead(n *topology.Node, set features.Set, kind Kind) string {
+	other := map[features.Set]features.Set{
+		features.Embedded: features.Container, features.Container: features.Embedded,
+	}[set]
+	can, ok := features.Of(other, n)
+	able := ok && can.Able(kind.Asks)
+	switch {
+	case kind.Asks == features.KeepsData && able:
+		return fmt.Sprintf(": use cut or pause, or run it on %s: --engines %s, or engine: %s on "+
+			"the node", can.Name, enginesWord[other], other)
+	case able:
+		return fmt.Sprintf("; %s can: --engines %s, or engine: %s on the node", can.Name,
+			enginesWord[other], other)
+	}
+	return ""
+}
+
+// enginesWord is what --engines calls a sort of engines.
+var enginesWord = map[features.Set]string{
+	features.Embedded: "embedded", features.Container: "containers",
+}
+
+// unable is why a kind of fault cannot be done to a node on this machine, "" when it can.
+func (m Machine) unable(n *topology.Node, kind Kind) string {
+	if kind.Asks != features.CutOff || m.OS == "" || m.OS == "linux" && m.Root {
+		return ""
+	}
+	return fmt.Sprintf("cut cannot be done to %q on this machine: packets are dropped inside the "+
+		"container's own network, which takes root on Linux; cut its wires instead: "+
+		"wire: \"* -> %s\"", n.Name, n.Name)
+}
+
+// oneProcess refuses what one engine's process cannot have done to it together: an act on a process
+// that another has taken away, and a full disk that a restart would empty.
+func (p *parser) oneProcess() {
+	for i, a := range p.acts {
+		for _, b := range p.acts[:i] {
+			node, both := p.sharedEngine(a.act, b.act)
+			if !both {
+				continue
+			}
+			if why := together(a.act, b.act); why != "" {
+				a.value.Errorf("overlap", "%q and %q (line %d) cannot both be done to %s: %s",
+					a.act.Name, b.act.Name, b.value.Position().Line, node, why)
+				break
+			}
+		}
+	}
+}
+
+// sharedEngine is an engine that two faults of different kinds are done to.
+func (p *parser) sharedEngine(a, b Act) (string, bool) {
+	if a.Fault == nil || b.Fault == nil || a.Fault.Kind == b.Fault.Kind {
+		return "", false
+	}
+	for _, name := range a.Fault.Nodes {
+		n := p.s.AsBuilt.Node(name)
+		if slices.Contains(b.Fault.Nodes, name) && targetOf(n) == OnEngine {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// together is why two faults of different kinds cannot be done to one engine, "" when they can.
+func together(a, b Act) string {
+	kindA, _ := KindOf(a.Fault.Kind)
+	kindB, _ := KindOf(b.Fault.Kind)
+	full := a.Fault.Kind == "disk_full" || b.Fault.Kind == "disk_full"
+	switch {
+	case !kindA.ends() && !kindB.ends():
+		return ""
+	case full:
+		return "the small disk is in memory, what it holds is gone when the process ends; " +
+			"make a scenario of each"
+	case a.At < b.End() && b.At < a.End():
+		first, last := b, a // b stands before a in the file
+		if a.At < b.At {
+			first, last = a, b
+		}
+		return fmt.Sprintf("%s lasts until %s, and one of the two takes the process away; begin %s "+
+			"then or later", first.Fault.Kind, first.End(), last.Fault.Kind)
+	}
+	return ""
+}
+
+// Disks are how large the disks of nodes are made that disk_full will fill, in bytes by node.
+func (s *Scenario) Disks() map[string]int64 {
+	disks := map[string]int64{}
+	for _, a := range s.Timeline {
+		if a.Fault == nil || a.Fault.Kind != "disk_full" {
+			continue
+		}
+		for _, n := range a.Fault.Nodes {
+			disks[n] = max(disks[n], a.Fault.Size)
+		}
+	}
+	return disks
+}
+
+var targetPlural = map[Target]string{
+	OnSim: "clouds and services", OnFleet: "fleets", OnEngine: "brokers and stores",
+	OnWire: "wires", OnFlow: "flows",
+}
+
+func targetWords(k Kind) string {
+	var words []string
+	for _, t := range k.Targets {
+		words = append(words, targetPlural[t])
+	}
+	return strings.Join(words, ", ")
+}
