@@ -11,6 +11,7 @@ import (
 func (d *decoder) check() {
 	for _, n := range d.t.Nodes {
 		d.checkNode(n)
+		d.checkOwn(n)
 		for _, s := range n.Sends {
 			d.checkSend(n, s)
 		}
@@ -29,12 +30,18 @@ func (d *decoder) check() {
 	}
 	for _, f := range d.t.Flows {
 		d.checkBorn(f)
+		for _, s := range f.Sinks {
+			d.checkPlain(f, s.Node)
+		}
+	}
+	for _, c := range d.t.Channels {
+		d.checkPlain(c, c.Node())
 	}
 }
 
 func (d *decoder) checkNode(n *Node) {
 	accepted := protocols[n.Kind]
-	if accepted != nil && n.Protocol == "" && !d.badKey(n, "protocol") {
+	if needsProtocol(n.Kind) && n.Protocol == "" && !d.badKey(n, "protocol") {
 		d.report(n, "missing-key", "%s %q has no protocol, accepted: %s",
 			n.Kind, n.Name, strings.Join(accepted, ", "))
 	}
@@ -53,6 +60,9 @@ func (d *decoder) checkNode(n *Node) {
 	}
 }
 
+// needsProtocol says that a node of a kind speaks one of several protocols; others speak HTTP.
+func needsProtocol(k Kind) bool { return k == Broker || k == Store }
+
 // badKey says that a key is there, and so was reported when it was read.
 func (d *decoder) badKey(thing any, key string) bool {
 	body, ok := d.bodies[thing]
@@ -62,6 +72,7 @@ func (d *decoder) badKey(thing any, key string) bool {
 func (d *decoder) checkSend(n *Node, s *Send) {
 	f := d.t.Flow(s.Flow)
 	far := d.t.Node(s.FarNode())
+	d.checkPlain(s, s.FarNode())
 	switch {
 	case f == nil:
 		return
@@ -143,6 +154,7 @@ func (d *decoder) checkDeadLetter(thing any, p *policy.DeadLetter, h *Handler) {
 
 func (d *decoder) checkStep(n *Node, h *Handler, s *Step) {
 	d.checkDeadLetter(s, s.Policy.DeadLetter, h)
+	d.checkPlain(s, s.FarNode())
 	if n.Kind == Fleet && (s.Kind == StoreStep || s.Kind == Lookup || s.Kind == Issue) {
 		d.report(s, "wrong-kind", "a fleet has no %q step", s.Kind)
 	}

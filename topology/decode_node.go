@@ -19,25 +19,32 @@ const (
 // nodeFields are the keys of a node; what each kind accepts stands in kindFields.
 var nodeFields = []string{
 	"kind", "protocol", "engine", "count", "replicas", "brokers", "login", "authenticates",
-	"session", "quota", "pool", "undrawn", "handlers", "sends",
+	"session", "quota", "pool", "undrawn", "handlers", "sends", "command", "image", "build",
+	"endpoint", "dir", "env", "ready", "stop_within", "restart", "declares",
 }
 
 var kindFields = map[Kind][]string{
 	Fleet: {"kind", "undrawn", "count", "login", "session", "handlers", "sends"},
-	Cloud: {
-		"kind", "undrawn", "replicas", "quota", "pool", "session", "authenticates", "handlers", "sends",
-	},
-	Service: {
-		"kind", "undrawn", "replicas", "pool", "session", "authenticates", "handlers", "sends",
-	},
-	Broker: {"kind", "undrawn", "protocol", "engine", "brokers", "authenticates"},
-	Store:  {"kind", "undrawn", "protocol", "engine"},
+	Cloud: slices.Concat(ownFields, []string{
+		"kind", "undrawn", "protocol", "replicas", "quota", "pool", "session", "authenticates",
+		"handlers", "sends",
+	}),
+	Service: slices.Concat(ownFields, []string{
+		"kind", "undrawn", "protocol", "replicas", "pool", "session", "authenticates", "handlers",
+		"sends",
+	}),
+	Broker: slices.Concat(ownFields, []string{
+		"kind", "undrawn", "protocol", "engine", "brokers", "authenticates",
+	}),
+	Store: slices.Concat(ownFields, []string{"kind", "undrawn", "protocol", "engine"}),
 }
 
 // protocols are what each kind may speak.
 var protocols = map[Kind][]string{
-	Broker: {"kafka", "mqtt"},
-	Store:  {"postgres", "redis", "s3"},
+	Broker:  {"kafka", "mqtt", "tcp"},
+	Store:   {"postgres", "redis", "s3", "tcp"},
+	Service: {"tcp"},
+	Cloud:   {"tcp"},
 }
 
 // node reads a node's fields.
@@ -64,7 +71,7 @@ func (d *decoder) node(n *Node, v yamlpos.Value) {
 }
 
 func (d *decoder) nodeReaders(n *Node) map[string]func(yamlpos.Value) {
-	return map[string]func(yamlpos.Value){
+	return with(d.ownReaders(n), map[string]func(yamlpos.Value){
 		"kind":     func(v yamlpos.Value) { d.sameKind(n, v) },
 		"protocol": func(v yamlpos.Value) { n.Protocol = v.OneOf(protocols[n.Kind]...) },
 		"engine":   func(v yamlpos.Value) { n.Engine = v.OneOf("embedded", "process", "container") },
@@ -81,7 +88,7 @@ func (d *decoder) nodeReaders(n *Node) map[string]func(yamlpos.Value) {
 		"undrawn":  func(v yamlpos.Value) { n.Undrawn = v.String() },
 		"handlers": func(v yamlpos.Value) { d.handlers(n, v) },
 		"sends":    func(v yamlpos.Value) { d.sends(n, v) },
-	}
+	})
 }
 
 // optionalNode is a node, or "none".

@@ -98,6 +98,9 @@ func values() map[string]string {
 		"postgres": "protocol of a store: tables",
 		"redis":    "protocol of a store: keys",
 
+		"tcp": "protocol of a program of your own: bytes that nothing here has a client for; " +
+			"under ready: it is ready when it takes connections",
+
 		"embedded":  "engine: in this process",
 		"process":   "engine: a program found on this machine, as a child process",
 		"container": "engine: a container image",
@@ -105,6 +108,10 @@ func values() map[string]string {
 		"at-least-once": "guarantee: an accepted message arrives, perhaps more than once",
 		"exactly-once":  "guarantee: an accepted message takes effect once at each sink",
 		"at-most-once":  "guarantee: a message may be lost, it never arrives twice",
+
+		"never": "restart: a program that dies by itself stays dead, and the history says so",
+		"always": "restart: a program that dies by itself is started again, after a pause that " +
+			"grows from 100ms to 5s",
 
 		"after_work": "ack: a delivery is given back as done after its steps; a crash " +
 			"delivers it again",

@@ -4,7 +4,7 @@ import "slices"
 
 // vocabulary is every object of the topology's YAML, in the order in which a reader meets them.
 func vocabulary() []object {
-	return slices.Concat(fileObjects(), nodeObjects(), flowObjects(), handlerFields(),
+	return slices.Concat(fileObjects(), nodeObjects(), ownObjects(), flowObjects(), handlerFields(),
 		localSteps(), farSteps(), policyObjects())
 }
 
@@ -114,12 +114,12 @@ func flowObjects() []object {
 }
 
 func nodeVocabulary() []field {
-	return []field{
+	return append(ownVocabulary(), []field{
 		{"kind", oneOf(kinds...),
 			"what the node is",
 			"kind: service"},
 		{"protocol", oneOf(slices.Concat(protocols[Broker], protocols[Store])...),
-			"what a broker or a store speaks",
+			"what a broker or a store speaks; with a program of your own, tcp is anything at all",
 			"protocol: kafka"},
 		{"engine", oneOf("embedded", "process", "container"),
 			"what runs behind a broker or a store; default is the choice of --engines",
@@ -158,7 +158,7 @@ func nodeVocabulary() []field {
 		{"sends", mapOf(ref("send", "a send"), "flows with a send"),
 			"the messages the node originates",
 			"sends: {telemetry: {to: mqtt/telemetry/:id, body: {temp: \"uniform(20, 90)\"}}}"},
-	}
+	}...)
 }
 
 func flowVocabulary() []field {

@@ -16,6 +16,9 @@ func (d *decoder) finish() {
 	}
 	d.fillFlows()
 	d.deadLetters()
+	for _, n := range d.t.Nodes {
+		finishOwn(n)
+	}
 	d.addChannels()
 	d.check()
 }

@@ -175,7 +175,7 @@ func cloneAll[T any](all []*T, clone func(T) *T) []*T {
 }
 
 func cloneNode(n Node) *Node {
-	n.Quota = clonePtr[policy.RateLimit](n.Quota)
+	n.Quota, n.Own = clonePtr[policy.RateLimit](n.Quota), cloneOwn(n.Own)
 	n.Handlers = cloneAll(n.Handlers, func(h Handler) *Handler {
 		h.Batch, h.Policy, h.Do = clonePtr(h.Batch), clonePolicies(h.Policy), cloneSteps(h.Do)
 		return &h

@@ -81,6 +81,8 @@ func kindSchema(kind Kind, fields []field) map[string]any {
 	if accepted := protocols[kind]; accepted != nil {
 		own := schema["properties"].(map[string]any)["protocol"].(map[string]any)
 		own["enum"] = accepted
+	}
+	if needsProtocol(kind) {
 		schema["required"] = []string{"protocol"}
 	}
 	return schema

@@ -43,7 +43,7 @@ const (
 type Node struct {
 	Name          string // full dotted path
 	Kind          Kind
-	Protocol      string // brokers and stores: mqtt, kafka, s3, postgres, redis
+	Protocol      string // brokers and stores: mqtt, kafka, s3, postgres, redis; tcp where Own is set
 	Engine        string // "" leaves the choice to --engines
 	Count         int    // fleets: members
 	Replicas      int    // clouds and services: at least 1
@@ -55,6 +55,7 @@ type Node struct {
 	Sends         []*Send
 	Quota         *policy.RateLimit // clouds: requests beyond it are answered 429
 	Pool          int               // services: handler runs at once in one replica; 0 is unbounded
+	Own           *Own              `json:",omitempty"` // what runs in its place, nil when nothing does
 	Undrawn       string            // why the node, or a wire that ends here, is not in the drawing
 	Inferred      bool              // handlers come from the flows, not from the file
 	At            diag.Position     // where the file declares it; zero when built in memory

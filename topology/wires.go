@@ -10,8 +10,8 @@ import (
 
 // Wires are the connection paths that the nodes need, sorted, each once: a fleet's login, every
 // send, the channel a handler takes messages from (a mailbox is dialled by the fleet), every step
-// with a far end, reply and dead-letter channels, and the stores that remember for dedupe. What a
-// node does with itself needs no wire.
+// with a far end, reply and dead-letter channels, the stores that remember for dedupe, and what a
+// program of the user's own is told the address of. What a node does with itself needs no wire.
 func (t *Topology) Wires() []Wire {
 	var wires []Wire
 	for _, n := range t.Nodes {
@@ -34,9 +34,18 @@ func sortedWires(wires []Wire) []Wire {
 	return slices.Compact(wires)
 }
 
-// farEnds are the nodes that n dials, "" among them where there is none.
+// farEnds are the nodes that n dials over wires, "" among them where there is none. What runs
+// elsewhere dials by itself, over no wire.
 func (t *Topology) farEnds(n *Node) []string {
-	far := []string{n.Login}
+	if n.Elsewhere() {
+		return nil
+	}
+	return t.dialled(n)
+}
+
+// dialled are the nodes that n dials, however it does.
+func (t *Topology) dialled(n *Node) []string {
+	far := append([]string{n.Login}, n.Own.named()...)
 	for _, s := range n.Sends {
 		far = append(far, s.FarNode())
 	}

@@ -1,0 +1,176 @@
+package topology
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/faultline-sim/faultline/topology/policy"
+)
+
+// finishOwn sets what is not declared, and takes away the policies that the program does not
+// promise.
+func finishOwn(n *Node) {
+	o := n.Own
+	if o == nil {
+		return
+	}
+	if len(o.words()) == 0 && o.blank() {
+		n.Own = nil
+		return
+	}
+	if o.Ready.Within == 0 {
+		o.Ready.Within = DefaultReadyWithin
+	}
+	if o.StopWithin == 0 {
+		o.StopWithin = DefaultStopWithin
+	}
+	if o.Restart == "" {
+		o.Restart = DefaultRestart
+	}
+	if o.Declares == nil {
+		return
+	}
+	for _, h := range n.Handlers {
+		o.keepDeclared(&h.Policy)
+		for s := range h.Steps() {
+			o.keepDeclared(&s.Policy)
+		}
+	}
+}
+
+// blank says that nothing else is told of a program that is taken away again.
+func (o *Own) blank() bool {
+	return o.Dir == "" && len(o.Env) == 0 && o.Declares == nil
+}
+
+func (o *Own) keepDeclared(p *policy.Set) {
+	undo := map[string]func(){
+		"retry": func() { p.Retry = nil }, "breaker": func() { p.Breaker = nil },
+		"bulkhead": func() { p.Bulkhead = nil }, "timeout": func() { p.Timeout = 0 },
+		"rate_limit": func() { p.RateLimit = nil }, "fallback": func() { p.Fallback = nil },
+		"dedupe": func() { p.Dedupe = nil }, "ttl": func() { p.TTL = 0 },
+		"dead_letter": func() { p.DeadLetter = nil },
+	}
+	for _, word := range declarable {
+		if !slices.Contains(o.Declares, word) {
+			undo[word]()
+		}
+	}
+}
+
+// checkOwn refuses what cannot be run in a node's place.
+func (d *decoder) checkOwn(n *Node) {
+	if n.Own == nil {
+		if n.Protocol == "tcp" {
+			d.report(n, "missing-key", "%q speaks plain tcp, which nothing here imitates; add one of "+
+				"command, image, build or endpoint", n.Name)
+		}
+		return
+	}
+	o := n.Own
+	switch given := o.words(); {
+	case len(given) == 0:
+		d.report(n, "missing-key", "%q tells about a program of its own and does not say which; add "+
+			"one of command, image, build or endpoint", n.Name)
+	case len(given) > 1:
+		d.report(n, "conflict", "%q has %s, accepted: one of command, image, build and endpoint; take "+
+			"the others away with none", n.Name, strings.Join(given, " and "))
+	}
+	if (n.Kind == Broker || n.Kind == Store) && n.Protocol != "tcp" && n.Protocol != "" {
+		d.report(n, "wrong-kind", "%q is a %s that speaks %s, for which there are engines; a program "+
+			"of your own takes the place of a service or a cloud, or speaks plain tcp",
+			n.Name, n.Kind, n.Protocol)
+	}
+	for _, s := range n.Sends {
+		d.report(n, "cannot-send", "%q begins the messages of flow %q by itself, which a program "+
+			"of your own cannot be asked to; let a fleet begin them", n.Name, s.Flow)
+	}
+	d.checkElsewhere(n)
+}
+
+// checkPlain refuses what would speak to a node of plain tcp, or read it back, in a protocol.
+func (d *decoder) checkPlain(thing any, ref string) {
+	far := d.t.Node(ref)
+	if far == nil || far.Protocol != "tcp" {
+		return
+	}
+	d.report(thing, "wrong-hop", "%q speaks plain tcp, which nothing here has a client for; a program "+
+		"of your own is given its address by env: {NAME: $wire(%s)}", far.Name, d.t.Short(far.Name))
+}
+
+// checkElsewhere refuses what something that runs elsewhere would have to reach here.
+func (d *decoder) checkElsewhere(n *Node) {
+	if !n.Elsewhere() {
+		return
+	}
+	e := n.Own.Endpoint
+	if (e.User != "" || e.Password != "" || e.Token != "") && n.Protocol == "tcp" {
+		d.report(n, "conflict", "%q speaks plain tcp, where no credentials can be put in", n.Name)
+	}
+	if (e.User == "") != (e.Password == "") {
+		d.report(n, "missing-key", "the endpoint of %q needs user and password, or token", n.Name)
+	}
+	if e.CA != "" && !e.TLS {
+		d.report(n, "conflict", "the endpoint of %q has a ca and no tls", n.Name)
+	}
+	said := map[string]bool{n.Name: true, "": true}
+	for _, far := range d.t.dialled(n) {
+		other := d.t.Node(far)
+		if other == nil || said[far] || other.Elsewhere() {
+			continue
+		}
+		said[far] = true
+		d.report(n, "no-wire", "%q runs elsewhere, so that its connection to %q can go over no wire; "+
+			"run it here, or give %s an endpoint too", n.Name, far, d.t.Short(far))
+	}
+}
+
+// Notes say what cannot be judged, or not be reached over a wire, where programs of the user's own
+// take part: one sentence each, in the topology's order.
+func (t *Topology) Notes() []string {
+	var notes []string
+	for _, n := range t.Nodes {
+		if n.Own == nil {
+			continue
+		}
+		short := t.Short(n.Name)
+		notes = append(notes, fmt.Sprintf("%s runs a program of your own: judged by what goes into "+
+			"and comes out of it; what happens inside is unknown", short))
+		if inside := t.insideOnly(n); len(inside) > 0 {
+			notes = append(notes, fmt.Sprintf("%s declares %s: when and how often it tries is seen at "+
+				"its callees only, so these verdicts are unknown; declares: lists what it promises",
+				short, strings.Join(inside, ", ")))
+		}
+		if far := t.dialled(n); n.Elsewhere() && len(far) > 0 {
+			notes = append(notes, fmt.Sprintf("%s runs elsewhere: what it calls goes over no wire, "+
+				"can be given no fault and is not counted", short))
+		}
+	}
+	return notes
+}
+
+// insideOnly are the policies of a node that only a look inside it could judge.
+func (t *Topology) insideOnly(n *Node) (words []string) {
+	note := func(p policy.Set) {
+		for _, one := range []struct {
+			word string
+			set  bool
+		}{
+			{"retry", p.Retry != nil}, {"breaker", p.Breaker != nil},
+			{"bulkhead", p.Bulkhead != nil}, {"ttl", p.TTL > 0},
+			{"dead_letter", p.DeadLetter != nil},
+		} {
+			if one.set && !slices.Contains(words, one.word) {
+				words = append(words, one.word)
+			}
+		}
+	}
+	for _, h := range n.Handlers {
+		note(h.Policy)
+		for s := range h.Steps() {
+			note(s.Policy)
+		}
+	}
+	return words
+}
