@@ -49,6 +49,25 @@ func queued(heal time.Duration) func(int64, time.Duration) time.Duration {
 
 func unhurt(int64, time.Duration) time.Duration { return 0 }
 
+// failing loses every message that is sent in a span.
+func failing(from, to time.Duration) func(int64, time.Duration) time.Duration {
+	return func(_ int64, sent time.Duration) time.Duration {
+		if sent >= from && sent < to {
+			return -1
+		}
+		return 0
+	}
+}
+
+// stood is a harness that stood still for 300 ms from a time on.
+func stood(from time.Duration) func(*log) {
+	return func(l *log) {
+		l.add(history.Gauge, from+300*time.Millisecond, func(e *history.Event) {
+			e.Step, e.Value = "sched_delay_ns", int64(300*time.Millisecond)
+		})
+	}
+}
+
 func TestIsolation(t *testing.T) {
 	inside := assertions.Isolation(assertions.IsolationParams{During: "outage",
 		BlastRadius: []string{"t"}})
@@ -89,6 +108,13 @@ func TestIsolation(t *testing.T) {
 					e.Step, e.Value = "sched_delay_ns", int64(300*time.Millisecond)
 				})
 			}), outside, only("isolation[outage]", "unknown")},
+		{"isolation/failures while the harness was delayed/unknown",
+			outage(7, failing(4*time.Second, 4100*time.Millisecond)).with(stood(4 * time.Second)),
+			outside, only("isolation[outage]", "unknown")},
+		{"isolation/failures after the harness was delayed/leaked",
+			outage(7, failing(4400*time.Millisecond, 4500*time.Millisecond)).with(
+				stood(4 * time.Second)),
+			outside, only("isolation[outage]", "invalid", "leaked t-880")},
 		{"isolation/too few for the SLO/unknown",
 			outage(7, unhurt).without(func(e history.Event) bool {
 				return e.Message >= 600 &&

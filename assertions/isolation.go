@@ -47,7 +47,7 @@ const (
 // enough messages for its SLO (99.9 % needs 1,000, a p99 needs 100, or 20 that
 // are all within it), and none was hurt. Invalid: one was
 // (leaked). Unknown: the fault was not injected or did not bite, too few messages outside, latency
-// over its bound while the harness itself was delayed, no messages, or events were shed.
+// over its bound, or failures, while the harness itself was delayed, no messages, or events were shed.
 //
 // It cannot tell a flow that the fault hurt from one hurt by something else at the same time. Cost:
 // two passes over the rows of each flow. Source: bulkheads as containment, Nygard, Release It!.
@@ -222,7 +222,8 @@ func (c *isolation) drift(own, s *sample, f *flowLedger, w Window) (broken []bre
 	}
 	least := own.share() - c.p.Tolerance
 	if s.share() < least && s.offered-s.completed > 1 {
-		broken = append(broken, breach{kind: "failed", message: s.first,
+		broken = append(broken, breach{kind: "failed", message: s.first, lives: s.lives,
+			granted: max(1, granted(least, s.offered)),
 			text: fmt.Sprintf("%.1f %% reached %s, in its steady state %.1f %%",
 				s.share()*100, s.leg.name(), own.share()*100)})
 	}

@@ -321,3 +321,13 @@ func (l *Ledger) delay(w Window) (worst int64) {
 	}
 	return worst
 }
+
+// stood is the longest that the harness stood still at a time that touches a window, in ns.
+func (l *Ledger) stood(w Window) (worst int64) {
+	for _, d := range l.delays {
+		if d.at >= int64(w.From) && d.at-d.value <= int64(w.To) {
+			worst = max(worst, d.value)
+		}
+	}
+	return worst
+}

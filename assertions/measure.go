@@ -15,8 +15,9 @@ type sample struct {
 	late      int // completed after the SLO's p99
 	slow      int // completed after the SLO's p50
 	timed     []uint32
-	first     int64 // the first message that did not complete, −1 for none
-	firstLate int64 // the first that was late, −1 for none
+	first     int64    // the first message that did not complete, −1 for none
+	lives     []Window // of those that did not complete: from sent to their last event
+	firstLate int64    // the first that was late, −1 for none
 }
 
 // measure takes one leg over the messages that were meant to be sent in a window.
@@ -31,15 +32,17 @@ func (f *flowLedger) measure(j int, w Window) sample {
 		if lr.state&(arrived|foundThere) == 0 && lr.state&legFiltered != 0 {
 			continue
 		}
-		s.add(i, lr)
+		s.add(i, &m, lr)
 	}
 	slices.Sort(s.timed)
 	return s
 }
 
-func (s *sample) add(i int64, lr legRow) {
+func (s *sample) add(i int64, m *row, lr legRow) {
 	s.offered++
 	if lr.state&(arrived|foundThere) == 0 {
+		s.lives = append(s.lives, Window{time.Duration(m.sent),
+			time.Duration(m.sent) + time.Duration(m.last)*time.Microsecond})
 		if s.first < 0 {
 			s.first = i
 		}
@@ -86,6 +89,8 @@ type breach struct {
 	text    string
 	latency bool
 	excess  time.Duration // of a latency over its bound
+	lives   []Window      // of messages that failed
+	granted int           // how many of them break nothing
 }
 
 // breaches are the ways in which the leg's declared SLO is broken in the sample, and what would be
@@ -126,7 +131,8 @@ func (s *sample) objectives() []objective {
 	failed := s.offered - s.completed
 	return []objective{
 		{fmt.Sprintf("%.4g %%", s.leg.success*100), s.leg.success, failed, s.offered,
-			breach{kind: "failed", message: s.first,
+			breach{kind: "failed", message: s.first, lives: s.lives,
+				granted: granted(s.leg.success, s.offered),
 				text: fmt.Sprintf("%d of %d did not reach %s, promised %.4g %%",
 					failed, s.offered, s.leg.name(), s.leg.success*100)}},
 		s.latency("p99", 0.99, s.late, s.leg.p99),
@@ -147,12 +153,15 @@ func (s *sample) latency(name string, q float64, over int, bound int64) objectiv
 }
 
 // exceeds says whether exceptions among so many break an objective for a share.
-func exceeds(share float64, exceptions, of int) bool {
-	granted := (1-share)*float64(of) + 1e-9
+func exceeds(share float64, exceptions, of int) bool { return exceptions > granted(share, of) }
+
+// granted is how many exceptions among so many an objective for a share allows.
+func granted(share float64, of int) int {
+	n := int((1-share)*float64(of) + 1e-9)
 	if of < leastMessages(share) {
-		granted = max(granted, 1)
+		return max(n, 1)
 	}
-	return float64(exceptions) > granted
+	return n
 }
 
 // leastMessages is how many it takes to see one exception that an objective grants.

@@ -38,10 +38,23 @@ const delayTolerance = 100 * time.Millisecond
 // put down to it: a queue that grew during a delay takes longer than the delay to drain.
 const delayGrowth = 20
 
-// excuses says that the harness's own delay in a window may explain a latency over its bound.
+// excuses says that the harness's own delay in a window may explain a latency over its bound, or
+// enough of the failures: those that were under way while it was delayed.
 func (l *Ledger) excuses(w Window, b breach) (delay time.Duration, yes bool) {
-	delay = time.Duration(l.delay(w))
-	return delay, b.latency && delay > delayTolerance && b.excess <= delayGrowth*delay
+	if b.latency {
+		delay = time.Duration(l.delay(w))
+		return delay, delay > delayTolerance && b.excess <= delayGrowth*delay
+	}
+	own := 0 // failures that the delay does not explain
+	for _, life := range b.lives {
+		d := time.Duration(l.stood(life))
+		if d <= delayTolerance || life.To-life.From > delayGrowth*d {
+			own++
+			continue
+		}
+		delay = max(delay, d)
+	}
+	return delay, own < len(b.lives) && own <= b.granted
 }
 
 type steady struct{ ledger *Ledger }
