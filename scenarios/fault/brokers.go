@@ -23,8 +23,11 @@ func moveLeaders(ctx context.Context, s Stage, node string) (Injection, error) {
 	if !ok || !e.Info().Able(features.MoveLeader) {
 		return nil, fmt.Errorf("the engine of %q has no leaders to move", node)
 	}
-	touched := count(s, over(s, node))
-	n, err := mover.MoveLeaders(ctx, "")
+	touched, n := count(s, over(s, node)), 0
+	err := s.Turn(ctx, node, func() (err error) {
+		n, err = mover.MoveLeaders(ctx, "")
+		return err
+	})
 	if err == nil && n == 0 {
 		err = fmt.Errorf("no partition of %q has another member to move to", node)
 	}
@@ -59,7 +62,11 @@ func disconnect(ctx context.Context, s Stage, node string) (Injection, error) {
 	if !ok {
 		return nil, fmt.Errorf("the engine of %q cannot drop its connections", node)
 	}
-	n, err := d.DisconnectAll(ctx)
+	n := 0
+	err := s.Turn(ctx, node, func() (err error) {
+		n, err = d.DisconnectAll(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,9 @@ type Stage interface {
 	Engine(node string) engine.Engine      // nil for simulated nodes
 	Count(func(*history.Event) bool) *record.Counter
 	Now() int64 // ns since the run began
+	// Turn does something with a node's engine when nobody else does; its error is that of ctx, or
+	// of what is done.
+	Turn(ctx context.Context, node string, do func() error) error
 }
 
 // Injection is a fault in force.
@@ -57,7 +60,7 @@ func Inject(ctx context.Context, s Stage, a scenarios.Act) (Injection, error) {
 func inject(ctx context.Context, s Stage, a scenarios.Act, kind scenarios.Kind) (Injection, error) {
 	f := a.Fault
 	switch {
-	case kind.On(scenarios.OnWire):
+	case len(f.Wires) > 0:
 		return onWires(ctx, s, a)
 	case f.Kind == "burst":
 		return burst(s, f), nil

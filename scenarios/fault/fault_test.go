@@ -15,18 +15,20 @@ import (
 	"github.com/faultline-sim/faultline/topology/wire"
 )
 
-// stage is a system without engines or simulators, whose clock is set by hand.
+// stage is a system without simulators, whose clock is set by hand.
 type stage struct {
 	recorder *record.Recorder
 	topology *topology.Topology
+	engines  map[string]engine.Engine
 	now      int64
 }
 
-func (s *stage) Fabric() wire.Fabric              { return nil }
-func (s *stage) Topology() *topology.Topology     { return s.topology }
-func (s *stage) Simulator(string) simulators.Node { return nil }
-func (s *stage) Engine(string) engine.Engine      { return nil }
-func (s *stage) Now() int64                       { return s.now }
+func (s *stage) Fabric() wire.Fabric                                     { return nil }
+func (s *stage) Topology() *topology.Topology                            { return s.topology }
+func (s *stage) Simulator(string) simulators.Node                        { return nil }
+func (s *stage) Engine(node string) engine.Engine                        { return s.engines[node] }
+func (s *stage) Now() int64                                              { return s.now }
+func (s *stage) Turn(_ context.Context, _ string, do func() error) error { return do() }
 func (s *stage) Count(m func(*history.Event) bool) *record.Counter {
 	return s.recorder.Count(m)
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/faultline-sim/faultline/scenarios"
 	"github.com/faultline-sim/faultline/simulators"
 	"github.com/faultline-sim/faultline/topology"
-	"github.com/faultline-sim/faultline/topology/engine"
 )
 
-// down is a node that was stopped, killed, paused, restarted or replaced. It bites operations over
-// the node's wires that fail, connections to it that drop, logins that fail, and messages that
-// arrive for it while it is away. It heals by starting what was ended; it is over when that is
-// ready.
+// down is a node that was stopped, killed, paused, restarted or replaced, or whose use of the
+// machine was narrowed. It bites operations over the node's wires that fail, connections to it that
+// drop, logins that fail, and messages that arrive for it while it is away; of an engine that lives
+// on, and answers late or never, also what goes on over its wires meanwhile. It heals by starting
+// what was ended, or by giving back what was taken; it is over when the node answers.
 type down struct {
 	*tally
 	restore restore
@@ -33,40 +33,24 @@ func (d *down) Heal(ctx context.Context) error {
 	return d.err
 }
 
+// restore starts what was ended again, or gives back what was taken, and returns when it is ready.
+type restore func(context.Context) error
+
 func onNode(ctx context.Context, s Stage, node string, f *scenarios.Fault) (Injection, error) {
+	if s.Engine(node) != nil {
+		return onEngine(ctx, s, node, f)
+	}
+	r, ok := s.Simulator(node).(simulators.Replicated)
+	if !ok {
+		return nil, fmt.Errorf("node %q has nothing that can be ended", node)
+	}
 	d := &down{tally: count(s, touching(s.Topology(), node))}
 	var err error
-	if e := s.Engine(node); e != nil {
-		d.restore, err = endEngine(ctx, e, f)
-	} else if r, ok := s.Simulator(node).(simulators.Replicated); ok {
-		d.restore, err = endReplicas(ctx, r, f)
-	} else {
-		err = fmt.Errorf("node %q has nothing that can be ended", node)
-	}
-	if err != nil {
+	if d.restore, err = endReplicas(ctx, r, f); err != nil {
 		d.Close()
 		return nil, err
 	}
 	return d, nil
-}
-
-// restore starts what was ended again, and returns when it is ready.
-type restore func(context.Context) error
-
-// endEngine ends a broker or store, and gives what starts it again.
-func endEngine(ctx context.Context, e engine.Engine, f *scenarios.Fault) (restore, error) {
-	switch f.Kind {
-	case "stop":
-		return e.Start, e.Stop(ctx)
-	case "kill":
-		return e.Start, e.Kill(ctx)
-	case "restart":
-		if err := e.Stop(ctx); err != nil {
-			return nil, err
-		}
-		return nil, e.Start(ctx)
-	}
-	return nil, fmt.Errorf("%s cannot be done to a %s", f.Kind, e.Info().Name)
 }
 
 // endReplicas ends the chosen replicas, and gives what starts them again.

@@ -44,8 +44,9 @@ type run struct {
 	inForce   atomic.Int64
 	out       Outcome
 	mu        sync.Mutex
-	current   string     // phase
-	telling   sync.Mutex // one progress at a time
+	current   string                   // phase
+	telling   sync.Mutex               // one progress at a time
+	turns     map[string]chan struct{} // by broker and store: who holds it may use its engine
 }
 
 func newRun(p *scenarios.Plan, opt Options) (*run, error) {
@@ -53,7 +54,10 @@ func newRun(p *scenarios.Plan, opt Options) (*run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("begin history in %q: %w", opt.Dir, err)
 	}
-	r := &run{plan: p, opt: opt, recorder: recorder}
+	r := &run{plan: p, opt: opt, recorder: recorder, turns: map[string]chan struct{}{}}
+	for _, n := range p.AsBuilt.Nodes {
+		r.turns[n.Name] = make(chan struct{}, 1)
+	}
 	for _, f := range p.Flows {
 		r.asked += f.Messages
 	}
@@ -92,6 +96,8 @@ func (r *run) setUp(ctx context.Context) error {
 	}
 	r.stack, err = stack.Up(ctx, stack.Options{
 		Engines:  r.plan.Engines,
+		Images:   r.opt.Images,
+		Disks:    r.plan.Disks(),
 		Topology: r.plan.AsBuilt,
 		Fabric: wire.Options{
 			Marker:    wire.Marker("00-" + hex.EncodeToString(prefix[:])),
@@ -253,6 +259,18 @@ func (r *run) Simulator(node string) simulators.Node { return r.cast.Node(node) 
 
 // Engine is the engine behind a broker or store, nil for a simulated node.
 func (r *run) Engine(node string) engine.Engine { return r.stack.Engine(node) }
+
+// Turn does something with a node's engine when nobody else does.
+func (r *run) Turn(ctx context.Context, node string, do func() error) error {
+	turn := r.turns[node]
+	select {
+	case turn <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-turn }()
+	return do()
+}
 
 // Count counts matching events from now on.
 func (r *run) Count(match func(*history.Event) bool) *record.Counter { return r.recorder.Count(match) }

@@ -23,7 +23,9 @@ import (
 type Options struct {
 	// Dir is where the history goes; it must exist and be empty. Engines keep their data in a folder
 	// beside it, gone when the run ends in order.
-	Dir     string
+	Dir string
+	// Images are those to run in the place of the default ones, by default image.
+	Images  map[string]string
 	APIPort int // of Toxiproxy's HTTP API; 0 takes a free one
 	Log     *slog.Logger
 	// Code is the user's own, in place of what would be simulated; nil is none.
