@@ -1,0 +1,10 @@
+# The stand-in for redis: Debian's redis-server and redis-cli.
+# shellcheck shell=bash
+
+version() { package_version redis-server; }
+
+fill() {
+  rootfs "$1" redis-server
+  user "$1" redis 999 /data
+  entry "$here/images.d/redis/entrypoint" "$1" /usr/local/bin/docker-entrypoint.sh
+}
