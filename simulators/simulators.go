@@ -110,6 +110,15 @@ type Replicated interface {
 	Scale(ctx context.Context, n int) error
 }
 
+// Limited is a node whose replicas' use of the machine can be narrowed, since they run in containers.
+type Limited interface {
+	Replicated
+	// LimitReplica bounds a replica's processor time in cores and its memory in bytes; 0 leaves that
+	// one alone. Lift also starts a replica that ended for want of it, and returns when it is ready.
+	LimitReplica(ctx context.Context, replica int, cores float64, memory int64) (
+		lift func(context.Context) error, err error)
+}
+
 // Crowd is a node of many members that hold connections.
 type Crowd interface {
 	Node
