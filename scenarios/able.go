@@ -16,9 +16,12 @@ type Machine struct {
 	Root bool
 }
 
-// unable is why a kind of fault cannot be done to a node's engine, "" when it can.
+// unable is why a kind of fault cannot be done to a node, "" when it can.
 func (p *parser) unable(n *topology.Node, kind Kind) string {
-	if kind.Asks == "" || targetOf(n) != OnEngine {
+	switch {
+	case targetOf(n) != OnEngine:
+		return unableProgram(n, kind)
+	case kind.Asks == "":
 		return ""
 	}
 	set := features.Choose(n, p.s.Engines)
@@ -32,6 +35,36 @@ func (p *parser) unable(n *topology.Node, kind Kind) string {
 		why += "; " + reason
 	}
 	return why + instead(n, set, kind)
+}
+
+// unableProgram is why a kind of fault cannot be done to a fleet, service or cloud.
+func unableProgram(n *topology.Node, kind Kind) string {
+	limits := kind.Asks == features.LimitCPU || kind.Asks == features.LimitMemory
+	why := ""
+	switch {
+	case n.Elsewhere():
+		why = fmt.Sprintf("it runs elsewhere and is not ours to break; break its wires: "+
+			"wire: \"* -> %s\"", n.Name)
+	case n.Own != nil && misbehaves(kind):
+		why = "it runs a program of your own, which does not misbehave by order; stop, kill or " +
+			"pause it, or break its wires"
+	case limits && n.Own == nil:
+		why = "it is simulated in this process, only a container can be limited: image or build " +
+			"on the node"
+	case limits && n.Own.Image == "" && n.Own.Build == "":
+		why = "its command runs on this machine, only a container can be limited: image or build " +
+			"in place of command"
+	default:
+		return ""
+	}
+	return fmt.Sprintf("%s cannot be done to %q: %s", kind.Name, n.Name, why)
+}
+
+// misbehaves says that a kind is carried out by the simulated node itself.
+func misbehaves(kind Kind) bool {
+	return kind.On(OnSim) && slices.ContainsFunc(behaviorKinds(), func(k Kind) bool {
+		return k.Name == kind.Name
+	})
 }
 
 // instead is what to do about an engine that cannot do what a kind asks.

@@ -13,7 +13,7 @@ type Target string
 // The targets.
 const (
 	OnWire   Target = "wire"   // one path between two nodes
-	OnSim    Target = "node"   // a simulated cloud or service
+	OnSim    Target = "node"   // a cloud or service, simulated or a program of the user's own
 	OnFleet  Target = "fleet"  // a fleet
 	OnEngine Target = "engine" // a broker or store
 	OnFlow   Target = "flow"   // a flow's load
@@ -79,10 +79,10 @@ func KindNames() []string {
 
 // targetOf is what a node counts as.
 func targetOf(n *topology.Node) Target {
-	switch n.Kind {
-	case topology.Fleet:
+	switch {
+	case n.Kind == topology.Fleet:
 		return OnFleet
-	case topology.Broker, topology.Store:
+	case (n.Kind == topology.Broker || n.Kind == topology.Store) && n.Own == nil:
 		return OnEngine
 	}
 	return OnSim
@@ -160,18 +160,18 @@ func nodeKinds() []Kind {
 
 // machineKinds take from a node what it has of the machine.
 func machineKinds() []Kind {
-	on := []Target{OnEngine}
+	on, replica := []Target{OnEngine, OnSim}, []string{"replica"}
 	return []Kind{
-		{Name: "cpu", Targets: on, Needs: []string{"cores"}, Asks: features.LimitCPU,
+		{Name: "cpu", Targets: on, Needs: []string{"cores"}, May: replica, Asks: features.LimitCPU,
 			Doc:  "at most cores of processor time (0.2 is a fifth of one core)",
 			Bite: heldBite + "; whether the limit was felt shows in how long they took",
 			Heal: "as much processor time as before"},
-		{Name: "memory", Targets: on, Needs: []string{"size"}, Asks: features.LimitMemory,
+		{Name: "memory", Targets: on, Needs: []string{"size"}, May: replica, Asks: features.LimitMemory,
 			Doc: "at most size of memory (64MB); a process that needs more is ended by the " +
 				"operating system",
 			Bite: heldBite + "; whether the limit was felt shows in how they ended",
 			Heal: "as much memory as before, and started again if it was ended"},
-		{Name: "disk_full", Targets: on, May: []string{"size"}, Asks: features.FillDisk,
+		{Name: "disk_full", Targets: []Target{OnEngine}, May: []string{"size"}, Asks: features.FillDisk,
 			Doc: "no room is left where it keeps its data, a disk of its own of size (" +
 				bytesText(DefaultDisk) + "), for the whole run",
 			Bite: nodeBite, Heal: "the room is free again, and it is started again if it ended"},

@@ -26,8 +26,8 @@ func mustLoad(t testing.TB, file string, opt Options) *Scenario {
 	return s
 }
 
-// loadText reads a scenario on the small system of testdata.
-func loadText(t testing.TB, text string) (*Scenario, diag.List) {
+// written is the file of a scenario on the small system of testdata.
+func written(t testing.TB, text string) string {
 	t.Helper()
 	small, err := filepath.Abs("testdata/small.yaml")
 	if err != nil {
@@ -37,7 +37,13 @@ func loadText(t testing.TB, text string) (*Scenario, diag.List) {
 	if err := os.WriteFile(file, []byte("topology: "+small+"\n"+text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, diags, err := Load(file, Options{})
+	return file
+}
+
+// loadText reads a scenario on the small system of testdata.
+func loadText(t testing.TB, text string) (*Scenario, diag.List) {
+	t.Helper()
+	s, diags, err := Load(written(t, text), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

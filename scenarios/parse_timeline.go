@@ -158,6 +158,9 @@ func (p *parser) scales(v yamlpos.Value) (all []Scale) {
 		case targetOf(node) != OnSim:
 			e.Key.Errorf("wrong-target", "%q is a %s, only clouds and services have replicas",
 				e.Key.Text(), node.Kind)
+		case node.Elsewhere():
+			e.Key.Errorf("cannot", "%q runs elsewhere, its replicas are not ours to start or stop",
+				e.Key.Text())
 		case slices.ContainsFunc(all, func(s Scale) bool { return s.Node == node.Name }):
 			e.Key.Errorf("duplicate-key", "%q is scaled twice by one act", node.Name)
 		default:

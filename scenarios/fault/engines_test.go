@@ -142,11 +142,11 @@ func TestAnEngineIsNotAskedForWhatItCannot(t *testing.T) {
 func TestWhatAnEngineInTroubleBites(t *testing.T) {
 	well := history.New(history.Publish, 100)
 	well.Flow, well.Message, well.Duration = "order", 1, 10
-	well.Wire, well.Outcome = "api -> queue", history.Ok
+	well.Wire, well.Outcome = "worker -> queue", history.Ok
 	failed := well
 	failed.Outcome = history.Fail
 	elsewhere := well
-	elsewhere.Wire = "worker -> archive"
+	elsewhere.Wire = "api -> queue"
 	tests := []struct {
 		name   string
 		kind   string

@@ -2,6 +2,7 @@ package fault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -47,8 +48,9 @@ func onNode(ctx context.Context, s Stage, node string, f *scenarios.Fault) (Inje
 	d := &down{tally: count(s, touching(s.Topology(), node))}
 	var err error
 	if d.restore, err = endReplicas(ctx, r, f); err != nil {
+		healing := d.Heal(context.WithoutCancel(ctx))
 		d.Close()
-		return nil, err
+		return nil, errors.Join(err, healing)
 	}
 	return d, nil
 }
@@ -68,7 +70,7 @@ func endReplicas(ctx context.Context, r simulators.Replicated, f *scenarios.Faul
 		if f.Replica >= 0 && f.Replica != i {
 			continue
 		}
-		one, err := endReplica(ctx, r, i, f.Kind)
+		one, err := endReplica(ctx, r, i, f)
 		if err != nil {
 			return all, err
 		}
@@ -79,9 +81,17 @@ func endReplicas(ctx context.Context, r simulators.Replicated, f *scenarios.Faul
 	return all, nil
 }
 
-func endReplica(ctx context.Context, r simulators.Replicated, i int, kind string) (restore, error) {
+func endReplica(
+	ctx context.Context, r simulators.Replicated, i int, f *scenarios.Fault,
+) (restore, error) {
 	start := func(ctx context.Context) error { return r.StartReplica(ctx, i) }
-	switch kind {
+	switch f.Kind {
+	case "cpu", "memory":
+		limited, ok := r.(simulators.Limited)
+		if !ok {
+			return nil, fmt.Errorf("the replicas of %q do not run in containers", r.Name())
+		}
+		return limited.LimitReplica(ctx, i, f.Cores, f.Size)
 	case "stop":
 		return start, r.StopReplica(ctx, i)
 	case "kill":
@@ -95,7 +105,7 @@ func endReplica(ctx context.Context, r simulators.Replicated, i int, kind string
 		}
 		return nil, start(ctx)
 	}
-	return nil, fmt.Errorf("%s cannot be done to %q", kind, r.Name())
+	return nil, fmt.Errorf("%s cannot be done to %q", f.Kind, r.Name())
 }
 
 // touching matches what a node's absence does to flow messages: operations to it that do not end
