@@ -30,6 +30,9 @@ type Env struct {
 	TracePrefix [8]byte
 	// Key signs and verifies the tokens that the topology's auth services issue.
 	Key []byte
+	// Logs is the folder that what programs of the user's own print is kept in, made when it is
+	// first needed; "" keeps none.
+	Logs string
 	// Code is the user's own, in place of what would be simulated; nil is none.
 	Code *Code
 

@@ -24,7 +24,8 @@ import (
 	"github.com/faultline-sim/faultline/topology"
 )
 
-// ReadyWithin is how long a node may take to be ready, where the context of Start allows that.
+// ReadyWithin is how long a simulated node may take to be ready, where the context of Start allows
+// that. A program of the user's own says for itself how long it may take.
 const ReadyWithin = 30 * time.Second
 
 // busier is a simulator that knows how many messages are in its hands.
@@ -55,8 +56,8 @@ func NewWith(env *simulators.Env, clients simulators.Clients) (*Cast, error) {
 }
 
 func (c *Cast) add(env *simulators.Env, clients simulators.Clients, n *topology.Node) error {
-	switch n.Kind {
-	case topology.Service, topology.Cloud:
+	switch {
+	case n.Own != nil, n.Kind == topology.Service, n.Kind == topology.Cloud:
 		made, err := program(service.Config{Env: env, Node: n, Clients: clients})
 		if err != nil {
 			return err
@@ -67,8 +68,7 @@ func (c *Cast) add(env *simulators.Env, clients simulators.Clients, n *topology.
 			return nil
 		}
 		n = sender(n)
-	case topology.Fleet:
-	default:
+	case n.Kind != topology.Fleet:
 		return nil
 	}
 	made, err := fleet.New(fleet.Config{Env: env, Node: n, Clients: clients})
@@ -89,6 +89,9 @@ func (c *Cast) add(env *simulators.Env, clients simulators.Clients, n *topology.
 func program(cfg service.Config) (simulators.Node, error) {
 	if run := cfg.Env.Code.Process(cfg.Node.Name); run != nil {
 		return process.New(process.Config{Env: cfg.Env, Node: cfg.Node, Clients: cfg.Clients, Run: run})
+	}
+	if cfg.Node.Own != nil {
+		return process.New(process.Config{Env: cfg.Env, Node: cfg.Node, Clients: cfg.Clients})
 	}
 	if cfg.Node.Kind == topology.Cloud {
 		return cloud.New(cfg)
@@ -119,7 +122,7 @@ func startAll(ctx context.Context, nodes []simulators.Node) error {
 	all, ctx := errgroup.WithContext(ctx)
 	for _, n := range nodes {
 		all.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, ReadyWithin)
+			ctx, cancel := context.WithTimeout(ctx, readyWithin(n))
 			defer cancel()
 			if err := n.Start(ctx); err != nil {
 				return fmt.Errorf("start %q: %w", n.Name(), err)
@@ -128,6 +131,14 @@ func startAll(ctx context.Context, nodes []simulators.Node) error {
 		})
 	}
 	return all.Wait()
+}
+
+// readyWithin is how long a node may take to be ready.
+func readyWithin(n simulators.Node) time.Duration {
+	if own, ok := n.(interface{ ReadyWithin() time.Duration }); ok {
+		return max(ReadyWithin, own.ReadyWithin())
+	}
+	return ReadyWithin
 }
 
 // Node is the simulated node with a full name, nil when there is none.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +21,9 @@ import (
 // surroundings are what one replica is given.
 type surroundings struct {
 	env     map[string]string
-	awaited []*relay.Relay // over which it must have begun to take messages before it is ready
+	awaited []*relay.Relay    // over which it must have begun to take messages before it is ready
+	wires   map[string]string // the addresses of each neighbour
+	words   map[string]string // what $listen, $port and $replica stand for
 }
 
 // general are the names that a protocol's address is also known by where a node has one neighbour
@@ -31,7 +35,10 @@ var general = map[string]string{
 
 // surroundings opens the replica's way over each of the node's wires and says how each is called.
 func (n *Node) surroundings(port *relay.Port, index int) (surroundings, error) {
-	near := surroundings{env: map[string]string{"REPLICA": strconv.Itoa(index)}}
+	near := surroundings{
+		env:   map[string]string{"REPLICA": strconv.Itoa(index)},
+		wires: map[string]string{}, words: map[string]string{"replica": strconv.Itoa(index)},
+	}
 	byProtocol := map[string][]string{}
 	for _, w := range n.Env.Topology.Wires() {
 		if w.From != n.Node.Name {
@@ -56,12 +63,68 @@ func (n *Node) surroundings(port *relay.Port, index int) (surroundings, error) {
 			near.env[name] = values[0]
 		}
 	}
-	if !n.called {
+	if !n.called && n.Run != nil {
 		return near, nil
 	}
+	if err := near.listen(port); err != nil || n.Run != nil {
+		return near, err
+	}
+	return near, near.add(n.Node.Own.Env)
+}
+
+// listen says where the replica is to listen.
+func (s *surroundings) listen(port *relay.Port) error {
 	addr, err := port.Inside()
-	near.env["LISTEN_ADDR"] = addr
-	return near, err
+	if err != nil {
+		return err
+	}
+	_, number, err := net.SplitHostPort(addr)
+	s.env["LISTEN_ADDR"], s.env["PORT"] = addr, number
+	s.words["listen"], s.words["port"] = addr, number
+	return err
+}
+
+// add puts what the node declares into the environment, over what is there.
+func (s *surroundings) add(declared map[string]topology.Value) error {
+	for name, value := range declared {
+		text, err := value.Fill(s.place)
+		if err != nil {
+			return fmt.Errorf("fill in %s: %w", name, err)
+		}
+		s.env[name] = text
+	}
+	return nil
+}
+
+// fillAll is a command line with every place filled in.
+func (s *surroundings) fillAll(values []topology.Value) ([]string, error) {
+	words := make([]string, len(values))
+	for i, v := range values {
+		var err error
+		if words[i], err = v.Fill(s.place); err != nil {
+			return nil, fmt.Errorf("fill in the command: %w", err)
+		}
+	}
+	return words, nil
+}
+
+// place is what a place in a value stands for.
+func (s *surroundings) place(p topology.Part) (string, error) {
+	switch {
+	case p.Wire != "":
+		text, ok := s.wires[p.Wire]
+		if !ok {
+			return "", fmt.Errorf("there is no wire to %q", p.Wire)
+		}
+		return text, nil
+	case p.Env != "":
+		text, ok := os.LookupEnv(p.Env)
+		if !ok {
+			return "", fmt.Errorf("the environment has no variable %s, set it before the run", p.Env)
+		}
+		return text, nil
+	}
+	return s.words[p.Word], nil
 }
 
 // describe puts a neighbour into the environment and returns its address.
@@ -69,8 +132,11 @@ func (n *Node) describe(
 	near *surroundings, far *topology.Node, relays []*relay.Relay, index int,
 ) (string, error) {
 	name := Name(n.Env.Topology.Short(far.Name))
+	near.wires[far.Name] = addresses(relays)
 	key, value := name+"_URL", "http://"+relays[0].Address()
 	switch far.Protocol {
+	case "tcp":
+		key, value = name+"_ADDR", relays[0].Address()
 	case "mqtt":
 		value = "tcp://" + relays[0].Address()
 	case "kafka":

@@ -1,11 +1,13 @@
-// Package process runs a function of the user's own in the place of a simulated service or cloud:
-// each replica is one call, with connections of its own to its neighbours.
+// Package process runs a program of the user's own in the place of a simulated node: a function, a
+// command of this machine, a container, or something that runs elsewhere and is only called. Each
+// replica has connections of its own to its neighbours.
 //
 // It acts in the run step of load → plan → run → check → report. It promises that all connections
-// of a process go over its node's wires, so that faults on them hurt it and it alone, that a kill
-// resets them before it ends the function, and that nothing is left after Close but a function that
-// will not return, and that without connections. It records when replicas come and go; what happens
-// inside is not seen. It may not import scenarios, checkers or reports.
+// of a program that it is told the addresses of go over its node's wires, so that faults on them
+// hurt it and it alone, that a kill resets them, and that nothing is left after Close but a function
+// that will not return, and that without connections. It records when replicas come and go; what
+// happens inside is not seen. What a program's environment holds is never recorded. It may not
+// import scenarios, checkers or reports.
 package process
 
 import (
@@ -21,6 +23,7 @@ import (
 	"github.com/faultline-sim/faultline/simulators/auth"
 	"github.com/faultline-sim/faultline/simulators/service/program"
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/wire/relay"
 )
 
 // Config is what a node is made from.
@@ -28,7 +31,8 @@ type Config struct {
 	Env     *simulators.Env
 	Node    *topology.Node
 	Clients simulators.Clients
-	Run     simulators.ProcessFunc
+	// Run is one replica; nil runs what the node declares (topology.Own).
+	Run simulators.ProcessFunc
 }
 
 // Node is a service or cloud that is run by code of the user's own. It is safe for concurrent use.
@@ -37,6 +41,10 @@ type Node struct {
 	program   *program.Program // what the simulated one would use: channels, tables, callees
 	authority *auth.Authority
 	called    bool // others dial it
+
+	life     context.Context // ends with Close
+	endLife  context.CancelFunc
+	revivals sync.WaitGroup
 
 	mu     sync.Mutex
 	slots  []*slot
@@ -49,7 +57,7 @@ var _ simulators.Replicated = (*Node)(nil)
 func New(c Config) (*Node, error) {
 	if len(c.Node.Sends) > 0 {
 		return nil, fmt.Errorf("make process %q: it begins messages by itself, "+
-			"which a function cannot be asked to", c.Node.Name)
+			"which a program cannot be asked to", c.Node.Name)
 	}
 	p, err := program.Compile(c.Env.Topology, c.Node)
 	if err != nil {
@@ -60,6 +68,7 @@ func New(c Config) (*Node, error) {
 		return nil, fmt.Errorf("make process %q: %w", c.Node.Name, err)
 	}
 	n := &Node{Config: c, program: p, authority: authority}
+	n.life, n.endLife = context.WithCancel(context.Background())
 	for _, w := range c.Env.Topology.Wires() {
 		n.called = n.called || w.To == c.Node.Name
 	}
@@ -86,18 +95,37 @@ func (n *Node) Start(ctx context.Context) error {
 	return all.Wait()
 }
 
+// newBody is what is to run in a replica's place.
+func (n *Node) newBody(port *relay.Port, replica int) (body, error) {
+	if n.Run != nil {
+		return newFunction(n.Run, port), nil
+	}
+	own := n.Node.Own
+	var want func(string) bool
+	if own.Ready.Log != "" {
+		want = own.Ready.Matches
+	}
+	out, err := newOutput(n.Env.Logs, n.Env.Topology.Short(n.Node.Name), replica, want)
+	if err != nil {
+		return nil, err
+	}
+	return newCommand(own, out), nil
+}
+
 // Inject is not possible: nobody but the function itself decides what it does.
 func (n *Node) Inject(b simulators.Behavior) (simulators.Injection, error) {
 	return nil, fmt.Errorf("inject %q: %q runs code of its own, which does not misbehave by order",
 		b.Kind, n.Node.Name)
 }
 
-// Close ends all replicas at once and returns when their functions have returned, or have had the
-// time that they are given.
+// Close ends all replicas at once and returns when they have ended, or have had the time that they
+// are given.
 func (n *Node) Close() error {
 	n.mu.Lock()
 	n.closed = true
 	n.mu.Unlock()
+	n.endLife()
+	n.revivals.Wait()
 	slots := n.all()
 	errs := make([]error, len(slots))
 	var all sync.WaitGroup
@@ -120,7 +148,7 @@ func (n *Node) StartReplica(ctx context.Context, replica int) error {
 	return n.start(ctx, s)
 }
 
-// StopReplica ends a replica's context and returns when its function has returned.
+// StopReplica asks a replica to end and returns when it has.
 func (n *Node) StopReplica(ctx context.Context, replica int) error {
 	s, err := n.slot(replica)
 	if err != nil {
@@ -129,7 +157,7 @@ func (n *Node) StopReplica(ctx context.Context, replica int) error {
 	return n.end(ctx, s, false)
 }
 
-// CrashReplica resets all connections of a replica, then ends its context.
+// CrashReplica ends a replica as kill -9 does and resets all its connections.
 func (n *Node) CrashReplica(ctx context.Context, replica int) error {
 	s, err := n.slot(replica)
 	if err != nil {
@@ -138,7 +166,8 @@ func (n *Node) CrashReplica(ctx context.Context, replica int) error {
 	return n.end(ctx, s, true)
 }
 
-// PauseReplica holds everything that a replica sends or is sent, until resume is called.
+// PauseReplica freezes a replica until resume is called: a process stands still, of a function all
+// that it sends or is sent is held.
 func (n *Node) PauseReplica(replica int) (resume func(), err error) {
 	s, err := n.slot(replica)
 	if err != nil {
@@ -148,7 +177,7 @@ func (n *Node) PauseReplica(replica int) (resume func(), err error) {
 	if r == nil {
 		return nil, fmt.Errorf("pause %s[%d]: it does not run", n.Node.Name, replica)
 	}
-	resume, ok := r.port.Freeze()
+	resume, ok := r.body.freeze()
 	if !ok {
 		return nil, fmt.Errorf("pause %s[%d]: it is paused already", n.Node.Name, replica)
 	}

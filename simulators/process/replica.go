@@ -10,46 +10,55 @@ import (
 	"github.com/faultline-sim/faultline/topology/wire/relay"
 )
 
-// endWithin is how long a function may take to return when its context has ended.
-const endWithin = 3 * time.Second
-
 // slot is the place of one replica. Who holds the turn may start or end it.
 type slot struct {
 	index   int
 	turn    chan struct{}
 	running atomic.Pointer[replica]
+	deaths  atomic.Int64 // by itself, since it was last started by somebody
 }
 
 func newSlot(index int) *slot { return &slot{index: index, turn: make(chan struct{}, 1)} }
 
-// replica is one call of the function, from its start to its return.
+// replica is one body, from its start to its end.
 type replica struct {
 	port     *relay.Port
-	cancel   context.CancelFunc
-	ctx      context.Context // of the function
-	returned chan struct{}   // closed when it has
-	err      error           // what it returned; read after returned is closed
+	body     body
+	told     atomic.Bool   // somebody asked it to end
+	returned chan struct{} // closed when it has ended, and that is recorded
 }
+
+var errReturned = errors.New("its function returned")
 
 func (n *Node) start(ctx context.Context, s *slot) error {
 	if err := s.take(ctx); err != nil {
 		return fmt.Errorf("start %s[%d]: %w", n.Node.Name, s.index, err)
 	}
 	defer s.release()
-	if n.isClosed() {
-		return fmt.Errorf("start %s[%d]: it is closed", n.Node.Name, s.index)
-	}
 	if r := s.running.Load(); r != nil {
 		if !r.over() {
 			return nil
 		}
 		r.port.Close()
 	}
+	s.deaths.Store(0)
+	return n.begin(ctx, s)
+}
+
+// begin puts a new body in a slot whose turn the caller has, and returns when it is ready.
+func (n *Node) begin(ctx context.Context, s *slot) error {
+	if n.isClosed() {
+		return fmt.Errorf("start %s[%d]: it is closed", n.Node.Name, s.index)
+	}
 	port := relay.NewPort(n.Env.Fabric, n.Node.Name, s.index)
 	r := &replica{port: port, returned: make(chan struct{})}
-	r.ctx, r.cancel = context.WithCancel(context.Background())
+	body, err := n.newBody(port, s.index)
+	if err != nil {
+		return fmt.Errorf("start %s[%d]: %w", n.Node.Name, s.index, err)
+	}
+	r.body = body
 	s.running.Store(r)
-	err := n.run(ctx, s, r)
+	err = n.run(ctx, s, r)
 	if err == nil {
 		n.state(s.index, "ready")
 		return nil
@@ -59,7 +68,7 @@ func (n *Node) start(ctx context.Context, s *slot) error {
 	return &NotReadyError{fmt.Errorf("start %s[%d]: %w", n.Node.Name, s.index, err)}
 }
 
-// NotReadyError is a function that did not do what its node needs in order to be ready.
+// NotReadyError is a program that did not do what its node needs in order to be ready.
 type NotReadyError struct{ Err error }
 
 // Error says what was waited for.
@@ -68,69 +77,42 @@ func (e *NotReadyError) Error() string { return e.Err.Error() }
 // Unwrap is what is behind it.
 func (e *NotReadyError) Unwrap() error { return e.Err }
 
-// run opens the replica's connections, calls the function and returns when it is ready.
+// run opens the replica's connections, begins its body and returns when it is ready.
 func (n *Node) run(ctx context.Context, s *slot, r *replica) error {
+	ctx, cancel := n.readyWithin(ctx)
+	defer cancel()
 	near, err := n.surroundings(r.port, s.index)
+	if err == nil {
+		err = r.body.begin(ctx, near)
+	}
 	if err != nil {
 		close(r.returned)
 		return err
 	}
 	n.state(s.index, "up")
-	go func() {
-		defer close(r.returned)
-		r.err = n.Run(r.ctx, near.env)
-		if r.ctx.Err() == nil {
-			n.state(s.index, "crash") // nobody told it to return
-			r.port.Sever()
-		}
-	}()
-	for _, e := range near.awaited {
-		select {
-		case <-e.Answered():
-		case <-r.returned:
-			return r.early()
-		case <-ctx.Done():
-			return fmt.Errorf("it did not begin to take messages over %s: %w", e.Address(), ctx.Err())
-		}
-	}
-	if !n.called {
-		return nil
-	}
-	if err := r.listens(ctx); err != nil {
+	go n.watch(s, r)
+	if err := n.awaitReady(ctx, r, near); err != nil {
 		return err
 	}
-	_, err = r.port.In()
+	if n.called {
+		_, err = r.port.In()
+	}
 	return err
 }
 
-// listenPoll is how often it is asked whether the process listens.
-const listenPoll = 2 * time.Millisecond
-
-// listens waits until the process takes connections.
-func (r *replica) listens(ctx context.Context) error {
-	tick := time.NewTicker(listenPoll)
-	defer tick.Stop()
-	for {
-		c, err := r.port.Dial(ctx)
-		if err == nil {
-			return c.Close()
-		}
-		select {
-		case <-tick.C:
-		case <-r.returned:
-			return r.early()
-		case <-ctx.Done():
-			return fmt.Errorf("it does not listen on LISTEN_ADDR: %w", err)
-		}
+// watch waits for a replica's end. One that nobody asked for stands in the history, and is followed
+// by a new start where the node is declared so.
+func (n *Node) watch(s *slot, r *replica) {
+	<-r.body.ended()
+	byItself := !r.told.Load()
+	if byItself {
+		n.state(s.index, "crash")
+		r.port.Sever()
 	}
-}
-
-// early is a function that has returned before it was ready.
-func (r *replica) early() error {
-	if r.err == nil {
-		return errors.New("its function returned")
+	close(r.returned)
+	if byItself && n.Run == nil && n.Node.Own.Restart == "always" {
+		n.reviveLater(s, r)
 	}
-	return fmt.Errorf("its function returned: %w", r.err)
 }
 
 func (r *replica) over() bool {
@@ -155,7 +137,7 @@ func (n *Node) end(ctx context.Context, s *slot, abrupt bool) error {
 	if r == nil {
 		return nil
 	}
-	early := r.over() && r.ctx.Err() == nil
+	early := r.over() && !r.told.Load()
 	err := n.leave(ctx, r, abrupt)
 	if !abrupt && !early {
 		n.state(s.index, "down")
@@ -166,30 +148,51 @@ func (n *Node) end(ctx context.Context, s *slot, abrupt bool) error {
 	return nil
 }
 
-// kill takes effect at once: nothing that the function does from now on reaches anyone.
+// kill takes effect at once: nothing that the program does from now on reaches anyone.
 func (n *Node) kill(s *slot, r *replica) {
-	if r.ctx.Err() == nil && !r.over() {
+	if !r.told.Swap(true) && !r.over() {
 		n.state(s.index, "crash")
 	}
-	r.cancel()
+	r.body.kill()
 	r.port.Sever()
 }
 
-// leave ends the function's context and waits until it has returned. Connections stay up to then,
-// unless it is abrupt. One that will not return in time is killed, as an orchestrator would: it is
-// left behind without connections.
+// leave asks the body to end and waits until it has. Connections stay up to then, unless it is
+// abrupt. One that will not end in time is killed, as an orchestrator would; a function is left
+// behind without connections.
 func (n *Node) leave(ctx context.Context, r *replica, abrupt bool) error {
-	r.cancel()
+	r.told.Store(true)
 	if abrupt {
+		r.body.kill()
 		r.port.Sever()
+	} else {
+		r.body.stop()
 	}
-	ctx, cancel := context.WithTimeout(ctx, endWithin)
+	ctx, cancel := context.WithTimeout(ctx, r.body.patience())
 	defer cancel()
 	select {
 	case <-r.returned:
 	case <-ctx.Done():
+		r.body.kill()
+		r.port.Sever()
+		n.awaitKilled(r)
 	}
 	return r.port.Close()
+}
+
+// killedWithin bounds the wait for what was killed: nothing but a function outlives it.
+const killedWithin = 5 * time.Second
+
+func (n *Node) awaitKilled(r *replica) {
+	if n.Run != nil {
+		return
+	}
+	timer := time.NewTimer(killedWithin)
+	defer timer.Stop()
+	select {
+	case <-r.returned:
+	case <-timer.C:
+	}
 }
 
 func (s *slot) take(ctx context.Context) error {

@@ -129,7 +129,7 @@ func prepare(opt Options) (*Stack, error) {
 		return nil, errors.Join(fmt.Errorf("make fabric: %w", err), s.Close())
 	}
 	for _, n := range opt.Topology.Nodes {
-		if n.Kind != topology.Broker && n.Kind != topology.Store {
+		if n.Kind != topology.Broker && n.Kind != topology.Store || n.Own != nil {
 			continue
 		}
 		if err := s.add(n, opt); err != nil {
