@@ -7,7 +7,7 @@
 # What only maintainer scripts, terminals and manuals need, and what no recipe wants.
 unwanted='^(adduser|debconf|dpkg|init-system-helpers|lsb-base|passwd|perl.*|libperl.*|lib.*-perl
 |sensible-utils|sysvinit-utils|ucf|usrmerge|gcc-12-base|libpam-modules.*|libsemanage.*|libsepol.*
-|libaudit-common|libc-l10n|locales|tar|readline-common|libdlt2|ssl-cert|libllvm.*|libz3-.*
+|libaudit-common|libc-l10n|locales|tar|readline-common|ssl-cert|libllvm.*|libz3-.*
 |postgresql-common|postgresql-client-common|netbase|mawk)$'
 unwanted=${unwanted//$'\n'/}
 

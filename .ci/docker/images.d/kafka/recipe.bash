@@ -1,6 +1,7 @@
 # The stand-in for apache/kafka: its jars as Maven has them, and a Java runtime with only the
 # modules that they use, linked from a JDK (the distribution's, where there is none).
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # here and work are the caller's
 
 modules=java.base,java.desktop,java.instrument,java.logging,java.management,java.management.rmi
 modules+=,java.naming,java.security.jgss,java.security.sasl,java.sql,java.xml,jdk.crypto.ec

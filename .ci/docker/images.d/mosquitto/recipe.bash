@@ -1,5 +1,6 @@
 # The stand-in for eclipse-mosquitto: Debian's mosquitto with its clients.
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # here and work are the caller's
 
 version() { package_version mosquitto; }
 

@@ -1,5 +1,6 @@
 # The stand-in for postgres: Debian's server and psql, without the compiler of expressions.
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # here and work are the caller's
 
 version() { package_version postgresql-15; }
 

@@ -1,5 +1,6 @@
 # The stand-in for redis: Debian's redis-server and redis-cli.
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # here and work are the caller's
 
 version() { package_version redis-server; }
 
