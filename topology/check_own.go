@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -10,7 +11,7 @@ import (
 
 // finishOwn sets what is not declared, and takes away the policies that the program does not
 // promise.
-func finishOwn(n *Node) {
+func (d *decoder) finishOwn(n *Node) {
 	o := n.Own
 	if o == nil {
 		return
@@ -18,6 +19,9 @@ func finishOwn(n *Node) {
 	if len(o.words()) == 0 && o.blank() {
 		n.Own = nil
 		return
+	}
+	if o.Dir == "" {
+		o.Dir = filepath.Dir(d.t.File)
 	}
 	if o.Ready.Within == 0 {
 		o.Ready.Within = DefaultReadyWithin
@@ -41,7 +45,7 @@ func finishOwn(n *Node) {
 
 // blank says that nothing else is told of a program that is taken away again.
 func (o *Own) blank() bool {
-	return o.Dir == "" && len(o.Env) == 0 && o.Declares == nil
+	return len(o.Env) == 0 && o.Declares == nil
 }
 
 func (o *Own) keepDeclared(p *policy.Set) {

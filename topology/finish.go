@@ -17,7 +17,7 @@ func (d *decoder) finish() {
 	d.fillFlows()
 	d.deadLetters()
 	for _, n := range d.t.Nodes {
-		finishOwn(n)
+		d.finishOwn(n)
 	}
 	d.addChannels()
 	d.check()
