@@ -97,23 +97,18 @@ func (s *sign) bucket(at int64) *bucket {
 	return &s.buckets[i]
 }
 
-// took books an operation that went well, and whether it was slow; the harness's own delay is taken
-// off.
-func (s *sign) took(at int64, d, delay time.Duration, steady bool) {
-	if steady {
-		if len(s.base) < mostBase && !s.settled {
-			s.base = append(s.base, d)
-		}
-		s.bucket(at).ok++
-		return
+// normal books how long an operation took while all was well.
+func (s *sign) normal(d time.Duration) {
+	if len(s.base) < mostBase && !s.settled {
+		s.base = append(s.base, d)
 	}
-	if d-delay > s.limit() {
-		s.slow++
-		s.bucket(at).slow++
-		s.mark(at-int64(d), at)
-		return
-	}
-	s.bucket(at).ok++
+}
+
+// late books an operation that went well, but slowly.
+func (s *sign) late(from, at int64) {
+	s.slow++
+	s.bucket(at).slow++
+	s.mark(from, at)
 }
 
 // failed books an operation that did not go well; the reasons that are the message's own fault, or

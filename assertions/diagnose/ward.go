@@ -21,8 +21,7 @@ type ward struct {
 	produced map[string]*produced // by flow
 	inside   map[string]*inside   // by channel
 	channels map[string]string    // concrete reference to declared reference
-	delay    time.Duration        // the harness's own, of late
-	delayAt  int64
+	stalls   stalls
 	phase    string
 	begun    int64 // when the first message was begun
 	loadEnd  int64 // when the load was taken off, 0 while it is on
@@ -107,7 +106,7 @@ func (w *ward) observe(e *history.Event) {
 		}
 	case history.Gauge:
 		if e.Step == "sched_delay_ns" {
-			w.delay, w.delayAt = time.Duration(e.Value), e.At
+			w.stalls.read(e.At, e.Value)
 		}
 	case history.NodeState:
 		w.state(e)
@@ -139,26 +138,29 @@ func (w *ward) close(at int64) {
 	}
 }
 
-// ownDelay is the harness's own delay where it was measured lately.
-func (w *ward) ownDelay(at int64) time.Duration {
-	if at-w.delayAt < int64(time.Second) {
-		return w.delay
-	}
-	return 0
-}
-
 func (w *ward) outcome(s *sign, e *history.Event) {
-	if e.Outcome == history.Ok || e.Outcome == history.None {
+	switch {
+	case e.Outcome == history.Ok || e.Outcome == history.None:
 		w.took(s, e.At, e.Duration)
-		return
-	}
-	if !w.steady(e.At) {
+	case w.steady(e.At):
+	case e.Reason == "timeout":
+		w.stalls.hold(doubtful{s, e.At - e.Duration, e.At, e.Reason})
+	default:
 		s.failed(e)
 	}
 }
 
+// took books an operation that went well, and whether it was slow.
 func (w *ward) took(s *sign, at, d int64) {
-	s.took(at, time.Duration(d), w.ownDelay(at), w.steady(at))
+	switch {
+	case w.steady(at):
+		s.normal(time.Duration(d))
+		s.bucket(at).ok++
+	case time.Duration(d) > s.limit():
+		w.stalls.hold(doubtful{s, at - d, at, ""})
+	default:
+		s.bucket(at).ok++
+	}
 }
 
 func (w *ward) state(e *history.Event) {
@@ -277,13 +279,22 @@ func (w *ward) receive(e *history.Event) {
 	case ok && since != receivedBefore:
 		delete(in.since, k)
 		if !w.busy(place{e.Node, e.Handler}, e.At) {
-			w.took(s, e.At, e.At-since)
+			w.took(s, e.At, max(0, e.At-since-w.patience(place{e.Node, e.Handler})))
 			return
 		}
 	case !ok && e.Delivery <= 1 && len(in.since) < mostInside:
 		in.since[k] = receivedBefore
 	}
 	s.bucket(e.At).ok++
+}
+
+// patience is how long a handler lets messages wait on purpose, for a batch to fill.
+func (w *ward) patience(at place) int64 {
+	n := w.topology.Node(at.node)
+	if n == nil || n.Handler(at.handler) == nil || n.Handler(at.handler).Batch == nil {
+		return 0
+	}
+	return int64(n.Handler(at.handler).Batch.Every)
 }
 
 // channel is the declared reference of a concrete one.
@@ -303,6 +314,7 @@ func (w *ward) channel(ref string) string {
 // consumer was silent.
 func (w *ward) finish() {
 	w.close(w.last)
+	w.stalls.settle(w.last + int64(lookAhead) + 1)
 	for flow, p := range w.produced {
 		for _, at := range p.open {
 			if w.loadEnd-at > int64(2*time.Second) && !w.steady(at) {

@@ -159,7 +159,7 @@ func (d diagnosed) run(ctx context.Context, dir string) (reports.Report, error) 
 	}
 	text := fmt.Sprintf(`scenario: diagnosis
 topology: %q
-load: {telemetry: 100/s, command: 20/s, app-query: 20/s, partner: 20/s, partner-app: 20/s}
+load: {telemetry: 50/s, command: 20/s, app-query: 20/s, partner: 20/s, partner-app: 20/s}
 steady: 4s
 recover: 2s
 drain: 5s
