@@ -48,6 +48,10 @@ func (d *decoder) checkNode(n *Node) {
 	if n.Brokers > 1 && n.Protocol != "kafka" && n.Protocol != "" {
 		d.report(n, "wrong-kind", "%q has %d brokers, a cluster is for kafka", n.Name, n.Brokers)
 	}
+	if n.Image != "" && n.Engine != "" && n.Engine != "container" {
+		d.report(n, "conflict", "%q has the image %q, and its engine %s runs none; take one away",
+			n.Name, n.Image, n.Engine)
+	}
 	issuer := d.t.Node(n.Login)
 	if issuer != nil && !issuer.issues() {
 		d.report(n, "no-issuer", "%q logs in at %s, where no http handler has a step issue: token",

@@ -27,8 +27,14 @@ func (d *decoder) ownReaders(n *Node) map[string]func(yamlpos.Value) {
 		return n.Own
 	}
 	return map[string]func(yamlpos.Value){
-		"command":     func(v yamlpos.Value) { own().Command = d.command(v) },
-		"image":       func(v yamlpos.Value) { own().Image = textOrNone(v) },
+		"command": func(v yamlpos.Value) { own().Command = d.command(v) },
+		"image": func(v yamlpos.Value) {
+			if d.hasEngine(n) {
+				n.Image = textOrNone(v)
+				return
+			}
+			own().Image = textOrNone(v)
+		},
 		"build":       func(v yamlpos.Value) { own().Build = d.place(v) },
 		"endpoint":    func(v yamlpos.Value) { d.endpoint(own(), v) },
 		"dir":         func(v yamlpos.Value) { own().Dir = d.place(v) },
@@ -38,6 +44,15 @@ func (d *decoder) ownReaders(n *Node) map[string]func(yamlpos.Value) {
 		"restart":     func(v yamlpos.Value) { own().Restart = v.OneOf("never", "always") },
 		"declares":    func(v yamlpos.Value) { own().Declares = d.declares(v) },
 	}
+}
+
+// hasEngine says that a node is run by an engine of its protocol, which its image is for then.
+func (d *decoder) hasEngine(n *Node) bool {
+	protocol := d.bodies[n].Get("protocol").Text()
+	if protocol == "" {
+		protocol = n.Protocol
+	}
+	return needsProtocol(n.Kind) && protocol != "tcp"
 }
 
 func textOrNone(v yamlpos.Value) string {

@@ -8,7 +8,8 @@ func ownVocabulary() []field {
 				"$wire(NODE), $listen, $port and $replica are filled in",
 			"command: ./worker --listen $listen"},
 		{"image", text("the name of a container image, or none"),
-			"a container image of your own that runs in the node's place",
+			"a container image of your own that runs in the node's place; of a broker or a store: " +
+				"the one that its engine runs when it runs in a container",
 			"image: registry.example.com/worker:1.4"},
 		{"build", text("a folder, or none"),
 			"a folder with a Dockerfile, from this file, that is built and run in the node's place",

@@ -41,10 +41,12 @@ const (
 
 // Node is one box of the drawing, or a child that refines one.
 type Node struct {
-	Name          string // full dotted path
-	Kind          Kind
-	Protocol      string // brokers and stores: mqtt, kafka, s3, postgres, redis; tcp where Own is set
-	Engine        string // "" leaves the choice to --engines
+	Name     string // full dotted path
+	Kind     Kind
+	Protocol string // brokers and stores: mqtt, kafka, s3, postgres, redis; tcp where Own is set
+	Engine   string // "" leaves the choice to --engines
+	// Image is what the engine of a broker or store runs in a container, "" its default.
+	Image         string `json:",omitempty"`
 	Count         int    // fleets: members
 	Replicas      int    // clouds and services: at least 1
 	Brokers       int    // brokers: nodes of the cluster, at least 1

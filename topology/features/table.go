@@ -49,14 +49,16 @@ func table() map[key]Features {
 		{Container, "redis"}: {
 			Name:  "Redis",
 			Image: "redis:7.4",
-			Worth: "the server itself, one node, every write appended to its file",
+			Worth: "the server itself, one node, every write in its file before it is answered " +
+				"and synced each second",
 			Can:   contained(KeepsData),
 		},
 		{Container, "mqtt"}: {
 			Name:  "Eclipse Mosquitto",
 			Image: "eclipse-mosquitto:2.0.22",
-			Worth: "the broker itself, one node, sessions saved to disk; who may connect is judged by " +
-				"a gate in front of it",
+			Worth: "the broker itself, one node; sessions are saved each two seconds and at an " +
+				"orderly stop, so a kill may lose what was acknowledged since; who may connect " +
+				"is judged by a door in front of it",
 			Can: contained(KeepsData),
 		},
 		{Container, "postgres"}: {
@@ -75,8 +77,11 @@ func table() map[key]Features {
 			Name: "moto", Imitation: true, Image: "motoserver/moto:5.1.22",
 			Worth: "stands for S3's requests and answers; objects are in the server's memory and " +
 				"gone with it, so it vouches for no durability",
-			Can: contained(),
-			Why: map[Ability]string{KeepsData: "moto keeps objects in memory only"},
+			Can: []Ability{Pause, LimitCPU, LimitMemory, CutOff, DisconnectAll},
+			Why: map[Ability]string{
+				KeepsData: "moto keeps objects in memory only",
+				FillDisk:  "moto keeps objects in memory only",
+			},
 		},
 	}
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/engine"
+	"github.com/faultline-sim/faultline/topology/engine/container"
 	"github.com/faultline-sim/faultline/topology/engine/embedded"
 	"github.com/faultline-sim/faultline/topology/features"
 	"github.com/faultline-sim/faultline/topology/wire"
@@ -29,6 +30,8 @@ import (
 const (
 	// ReadyWithin is how long an engine may take to be ready where Options does not say.
 	ReadyWithin = 20 * time.Second
+	// ContainerReadyWithin is the same for one in containers. Getting its image has a time of its own.
+	ContainerReadyWithin = 90 * time.Second
 	// stopWithin is how long an orderly stop may take before an engine is killed.
 	stopWithin = 3 * time.Second
 )
@@ -40,7 +43,10 @@ type Options struct {
 	Fabric wire.Options
 	// Dir is the folder in which the stack makes its own; "" is the system's temporary folder.
 	Dir         string
-	ReadyWithin time.Duration // per engine; 0 is ReadyWithin
+	ReadyWithin time.Duration // per engine; 0 is what its sort has
+	// Run is the id that containers are labelled with; "" is the name of the folder Dir, or of the
+	// stack's own.
+	Run string
 	// Authenticate gives the judge of a broker's clients; it, or its answer, may be nil.
 	Authenticate func(node *topology.Node) func(user, password string) error
 	// Engines is what runs behind brokers and stores: "auto" (also ""), "embedded" or "containers".
@@ -61,15 +67,16 @@ type Options struct {
 
 // makers make an engine of each sort.
 var makers = map[features.Set]func(engine.Config) (engine.Engine, error){
-	features.Embedded: embedded.New,
+	features.Embedded:  embedded.New,
+	features.Container: container.New,
 }
 
 // Progress is one engine's step on the way up.
 type Progress struct {
 	Node   string
 	Engine string        // the engine's name
-	State  string        // "starting", "ready" or "failed"
-	Took   time.Duration // from its start; 0 for "starting"
+	State  string        // "starting", "ready", "failed"; before them "pulling IMAGE", "pulled IMAGE"
+	Took   time.Duration // from its start; 0 before it is ready or has failed
 	Err    error         // set when it failed
 }
 
@@ -145,7 +152,11 @@ func (s *Stack) add(n *topology.Node, opt Options) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return fmt.Errorf("make folder for %q: %w", n.Name, err)
 	}
-	cfg := engine.Config{Node: n, Host: host{s.fabric, n.Name}, Dir: dir}
+	sort := features.Choose(n, opt.Engines)
+	cfg := engine.Config{
+		Node: n, Host: host{s.fabric, n.Name}, Dir: dir, Run: s.run(opt), Disk: opt.Disks[n.Name],
+		Image: imageOf(n, sort, opt.Images),
+	}
 	for _, c := range opt.Topology.Channels {
 		if c.Node() == n.Name {
 			cfg.Channels = append(cfg.Channels, c)
@@ -156,10 +167,10 @@ func (s *Stack) add(n *topology.Node, opt Options) error {
 	}
 	newEngine := opt.NewEngine
 	if newEngine == nil {
-		newEngine = makers[features.Choose(n, opt.Engines)]
+		newEngine = makers[sort]
 	}
 	if newEngine == nil {
-		return fmt.Errorf("make engine for %q: there are no engines of sort %q", n.Name, n.Engine)
+		return fmt.Errorf("make engine for %q: there are no engines of sort %q", n.Name, sort)
 	}
 	e, err := newEngine(cfg)
 	if err != nil {
@@ -170,19 +181,53 @@ func (s *Stack) add(n *topology.Node, opt Options) error {
 	return nil
 }
 
-func (s *Stack) start(ctx context.Context, n *topology.Node, opt Options) error {
-	within := opt.ReadyWithin
-	if within == 0 {
-		within = ReadyWithin
+// run is what the stack's containers are labelled with.
+func (s *Stack) run(opt Options) string {
+	switch {
+	case opt.Run != "":
+		return opt.Run
+	case opt.Dir != "":
+		return filepath.Base(opt.Dir)
 	}
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
+	return filepath.Base(s.dir)
+}
+
+// imageOf is the image that a node asks for, or the one in the place of its default; "" is the
+// default itself.
+func imageOf(n *topology.Node, sort features.Set, images map[string]string) string {
+	if n.Image != "" {
+		return n.Image
+	}
+	f, _ := features.Of(sort, n)
+	return images[f.Image]
+}
+
+// within is how long a node's engine may take to be ready.
+func within(n *topology.Node, opt Options) time.Duration {
+	switch {
+	case opt.ReadyWithin != 0:
+		return opt.ReadyWithin
+	case features.Choose(n, opt.Engines) == features.Container:
+		return ContainerReadyWithin
+	}
+	return ReadyWithin
+}
+
+func (s *Stack) start(ctx context.Context, n *topology.Node, opt Options) error {
 	tell := opt.Progress
 	if tell == nil {
 		tell = func(Progress) {}
 	}
 	e := s.engines[n.Name]
 	name := e.Info().Name
+	if f, ok := e.(engine.Fetcher); ok {
+		say := func(text string) { tell(Progress{Node: n.Name, Engine: name, State: text}) }
+		if err := f.Fetch(ctx, say); err != nil {
+			return fmt.Errorf("get engine %q of %q: %w", name, n.Name, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, within(n, opt))
+	defer cancel()
 	tell(Progress{Node: n.Name, Engine: name, State: "starting"})
 	begun := time.Now()
 	if err := e.Start(ctx); err != nil {

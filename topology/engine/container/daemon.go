@@ -1,0 +1,73 @@
+package container
+
+import (
+	"context"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/moby/moby/client"
+	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/log"
+)
+
+// daemon is the Docker daemon, as the library found it.
+type daemon struct {
+	provider *testcontainers.DockerProvider
+	api      client.APIClient
+}
+
+// connect finds the daemon and makes sure that it answers.
+func connect(ctx context.Context) (*daemon, error) {
+	settle()
+	provider, err := testcontainers.NewDockerProvider(
+		testcontainers.WithLogger(log.NewNoopLogger()))
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	d := &daemon{provider: provider, api: provider.Client()}
+	if _, err := d.api.Ping(ctx, client.PingOptions{}); err != nil {
+		return nil, unreachable(err)
+	}
+	return d, nil
+}
+
+// reaperOff is where the library reads, once in a process, that it shall not run its reaper: a
+// container that removes what a killed process left. It takes no other word than "true".
+const reaperOff = "TESTCONTAINERS_RYUK_DISABLED"
+
+// settle makes what the library keeps for the whole process what this one needs: silence, and no
+// reaper where its image cannot be had. Whoever has set the variable is obeyed.
+var settle = sync.OnceFunc(func() {
+	log.SetDefault(log.NewNoopLogger())
+	if os.Getenv(reaperOff) != "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), reaperWithin)
+	defer cancel()
+	if !reaperThere(ctx) {
+		os.Setenv(reaperOff, "true")
+	}
+})
+
+// reaperWithin is how long getting the reaper's image may take: leftovers are found without it.
+const reaperWithin = 20 * time.Second
+
+func reaperThere(ctx context.Context) bool {
+	api, err := client.New(client.FromEnv)
+	if err != nil {
+		return false
+	}
+	defer api.Close()
+	if _, err := api.ImageInspect(ctx, testcontainers.ReaperDefaultImage); err == nil {
+		return true
+	}
+	pull, err := api.ImagePull(ctx, testcontainers.ReaperDefaultImage, client.ImagePullOptions{})
+	if err != nil {
+		return false
+	}
+	defer pull.Close()
+	return pull.Wait(ctx) == nil
+}
+
+func (d *daemon) close() error { return d.provider.Close() }
