@@ -23,6 +23,7 @@ type Ledger struct {
 	delays []reading           // the harness's own scheduling delay
 	depths map[backlog]reading // the last ones before the audit
 	asked  map[string]int64
+	used   []*Usage        // by what told it first
 	downs  map[string]int  // crashes and stops seen, by node
 	code   map[string]bool // nodes that run code of the user's own
 
@@ -241,6 +242,12 @@ func (l *Ledger) gauge(e *history.Event) {
 		}
 	case "asked":
 		l.asked[e.Flow] = e.Value
+	case "cpu_permille":
+		u := l.usage(e.Node)
+		u.PeakCPU = max(u.PeakCPU, e.Value)
+	case "memory_bytes":
+		u := l.usage(e.Node)
+		u.PeakMemory = max(u.PeakMemory, e.Value)
 	}
 }
 

@@ -33,6 +33,7 @@ type Report struct {
 	Flows       []Flow               `json:"flows"`
 	Phases      []Phase              `json:"phases"`
 	Engines     []Engine             `json:"engines"`
+	Usage       []Usage              `json:"usage,omitempty"` // of nodes whose use can be told
 	Suspects    []Suspect            `json:"diagnosis"`
 	Nodes       []string             `json:"nodes,omitempty"`                  // full names of all nodes
 	Predicted   map[string][]string  `json:"predicted_blast_radius,omitempty"` // by fault
@@ -83,10 +84,18 @@ type Phase struct {
 // Engine is what stood behind a broker or store, and what a verdict on it is worth.
 type Engine struct {
 	Node      string `json:"node"`
+	Set       string `json:"set,omitempty"` // "embedded" or "container"
 	Name      string `json:"name"`
 	Version   string `json:"version"`
 	Imitation bool   `json:"imitation"`
 	Worth     string `json:"worth"`
+}
+
+// Usage is the most that a node used of the machine.
+type Usage struct {
+	Node       string `json:"node"`
+	PeakCPU    int64  `json:"peak_cpu_permille"` // of one core, over about a second
+	PeakMemory int64  `json:"peak_memory_bytes"`
 }
 
 // Suspect is the wire or node most likely at fault, from the history alone.

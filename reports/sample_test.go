@@ -62,12 +62,13 @@ func rich() reports.Report {
 		Phases: []reports.Phase{{Name: "steady", From: 400 * time.Millisecond,
 			To: 5400 * time.Millisecond}},
 		Engines: []reports.Engine{
-			{Node: stream, Name: "kfake", Version: "v0.0.0-20260918", Imitation: true,
+			{Node: stream, Set: "embedded", Name: "kfake", Version: "v0.0.0-20260918", Imitation: true,
 				Worth: "protocol, ordering and consumer groups; it does not vouch for durability " +
 					"under power loss"},
-			{Node: lake, Name: "gofakes3", Version: "v1.2.0", Imitation: true,
+			{Node: lake, Set: "container", Name: "moto", Version: "5.1.22", Imitation: true,
 				Worth: "S3 requests and answers"},
 		},
+		Usage: []reports.Usage{{Node: lake, PeakCPU: 412, PeakMemory: 96_468_992}},
 		Suspects: []reports.Suspect{
 			{Where: cloud + " -> " + bridge, Score: 0.97,
 				Evidence: "412 calls over it had no answer between 5s and 15s"},

@@ -97,6 +97,9 @@ var meanings = map[string]string{
 	"Sink.SLO":          "as declared",
 	"Engine.Imitation": "it imitates the real engine's protocol and does not vouch for its " +
 		"durability",
+	"Engine.Set":    "embedded (in the process) or container",
+	"Report.Usage":  "the most that nodes used of the machine, where it can be told: containers",
+	"Usage.PeakCPU": "thousandths of one core, over about a second",
 	"Engine.Worth":  "what a verdict on it is worth",
 	"Suspect.Where": "a wire \"a -> b\" or a node",
 }

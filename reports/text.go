@@ -273,9 +273,18 @@ func took(d time.Duration) string {
 func (p *page) engines(r Report) {
 	s := sheet{header: []string{"engine of", "is", "a verdict on it is worth"}, prose: true}
 	for _, e := range r.Engines {
-		s.add(p.plain(e.Node), Plain(strings.TrimSpace(e.Name+" "+e.Version)), p.plain(e.Worth))
+		s.add(p.plain(e.Node), Plain(engineWords(e)), p.plain(e.Worth))
 	}
 	p.put(s)
+}
+
+// engineWords is "kfake v0.1" or "Apache Kafka 3.9.1 (container)".
+func engineWords(e Engine) string {
+	words := strings.TrimSpace(e.Name + " " + e.Version)
+	if e.Set == "container" {
+		words += " (container)"
+	}
+	return words
 }
 
 func (p *page) foot(r Report) {

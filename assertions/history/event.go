@@ -82,8 +82,9 @@ const (
 	// "disconnect", "login"; StateCode says, before any of its replicas is up, that the node runs
 	// code of the user's own, of which nothing is seen from inside.
 	NodeState
-	// Gauge: Step names it ("depth", "lag", "bytes_up", "bytes_down", "sched_delay_ns", "unsettled"),
-	// Value is the reading, Node, Wire, Channel or Flow its subject.
+	// Gauge: Step names it ("depth", "lag", "bytes_up", "bytes_down", "sched_delay_ns", "unsettled",
+	// "asked"; of a container "cpu_permille", thousandths of one core since its last reading, and
+	// "memory_bytes"), Value is the reading, Node, Wire, Channel or Flow its subject.
 	Gauge
 	// Shed: the recorder dropped Value events; verdicts on this history are unknown.
 	Shed

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/faultline-sim/faultline/reports/rundir"
 	"github.com/faultline-sim/faultline/scenarios"
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/features"
 )
 
 // Run judges the run in a folder and says what there is to report.
@@ -58,8 +60,9 @@ func judge(path string) (reports.Report, *scenarios.Plan, error) {
 		Scenario: plan.Name, Description: plan.Description, Topology: plan.Promise.Name,
 		File: plan.File, Seed: plan.Seed, Run: filepath.Base(path), Folder: path,
 		Value: reports.Overall(verdicts), Stopped: facts.Stopped, Verdicts: verdicts,
-		Predicted: context.Predicted, Wires: len(plan.AsBuilt.Wires()), Engines: facts.Engines,
-		Events: h.Len(), Shed: h.Shed(), Took: facts.Took, Repeat: facts.Repeat,
+		Predicted: context.Predicted, Wires: len(plan.AsBuilt.Wires()),
+		Engines: withSorts(plan, facts.Engines),
+		Events:  h.Len(), Shed: h.Shed(), Took: facts.Took, Repeat: facts.Repeat,
 	}
 	for _, n := range plan.Promise.Nodes {
 		r.Nodes = append(r.Nodes, n.Name)
@@ -69,6 +72,17 @@ func judge(path string) (reports.Report, *scenarios.Plan, error) {
 		r.Suspects = append(r.Suspects, reports.Suspect{Where: s.Where, Score: s.Score, Evidence: s.Evidence})
 	}
 	return r, plan, nil
+}
+
+// withSorts are engines with the sort that each is of.
+func withSorts(plan *scenarios.Plan, engines []reports.Engine) []reports.Engine {
+	engines = slices.Clone(engines)
+	for i := range engines {
+		if n := plan.AsBuilt.Node(engines[i].Node); n != nil {
+			engines[i].Set = string(features.Choose(n, plan.Engines))
+		}
+	}
+	return engines
 }
 
 // contextOf is what checkers may know of a run beside its history.
@@ -119,6 +133,11 @@ func fill(r *reports.Report, plan *scenarios.Plan, l *assertions.Ledger) {
 			}
 		}
 		r.Faults = append(r.Faults, f)
+	}
+	for _, u := range l.Usage() {
+		r.Usage = append(r.Usage, reports.Usage{
+			Node: u.Node, PeakCPU: u.PeakCPU, PeakMemory: u.PeakMemory,
+		})
 	}
 	for _, s := range l.Summary() {
 		f := reports.Flow{Name: s.Flow, Asked: s.Asked, Sent: s.Sent, Ok: s.Accepted}

@@ -11,11 +11,13 @@ import (
 	"slices"
 	"time"
 
+	"github.com/faultline-sim/faultline/assertions/spec"
 	"github.com/faultline-sim/faultline/reports"
 	"github.com/faultline-sim/faultline/reports/rundir"
 	"github.com/faultline-sim/faultline/scenarios"
 	"github.com/faultline-sim/faultline/scenarios/runner"
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/features"
 )
 
 // Facts are what is known of a run beside its plan and history. They stand in the run's folder, so
@@ -26,6 +28,28 @@ type Facts struct {
 	Stopped   string           `json:"stopped,omitempty"`
 	Engines   []reports.Engine `json:"engines"`
 	Took      time.Duration    `json:"duration_ns"`
+}
+
+// Begin makes the folder of a run below a parent folder, with its plan in it. The error is a
+// *runner.EnvironmentError.
+func Begin(parent string, p *scenarios.Plan) (*rundir.Dir, error) {
+	dir, err := rundir.Create(parent, p.Name)
+	if err != nil {
+		return nil, &runner.EnvironmentError{Err: err}
+	}
+	if err := SavePlan(dir, p); err != nil {
+		return nil, &runner.EnvironmentError{Err: errors.Join(err, dir.Close())}
+	}
+	return dir, nil
+}
+
+// End keeps what is known of a run that ended in its folder, judges it, and holds its verdicts
+// against what its scenario expects.
+func End(dir *rundir.Dir, f Facts) (reports.Report, []spec.Difference, error) {
+	if err := SaveFacts(dir, f); err != nil {
+		return reports.Report{}, nil, err
+	}
+	return Compare(dir.Path())
 }
 
 // NewFacts is what an outcome, nil for none, leaves to be known. Stopped is the error the run ended with.
@@ -47,12 +71,13 @@ func NewFacts(out *runner.Outcome, stopped error, version, repeat string) Facts 
 	return f
 }
 
-// saved is plan.json: all that a judge needs of the plan, durations in nanoseconds.
+// saved is plan.json: all that a judge needs of the plan. Durations in it are texts: "1.5s".
 type saved struct {
 	Format   int                  `json:"format"`
 	File     string               `json:"file"`
 	Seed     uint64               `json:"seed"`
-	Plan     string               `json:"plan"` // for people
+	Engines  string               `json:"engines"` // as asked for: auto, embedded or containers
+	Plan     string               `json:"plan"`    // for people
 	Phases   []scenarios.Phase    `json:"phases"`
 	Acts     []scenarios.Act      `json:"acts"`
 	Flows    []scenarios.FlowPlan `json:"flows"`
@@ -61,14 +86,15 @@ type saved struct {
 	Topology string               `json:"topology"`
 }
 
-// planFormat is the version of plan.json. A reader refuses a higher one.
-const planFormat = 1
+// planFormat is the version of plan.json. A reader refuses a higher one; it still reads the first,
+// in which durations are numbers of nanoseconds.
+const planFormat = 2
 
 // SavePlan puts the scenario, its topology and drawing, and the plan in the run's folder. It is
 // done before the run, so that a killed run can be judged too.
 func SavePlan(dir *rundir.Dir, p *scenarios.Plan) error {
 	s := saved{
-		Format: planFormat, File: p.File, Seed: p.Seed, Plan: p.String(), Topology: p.TopologyFile,
+		Format: planFormat, File: p.File, Seed: p.Seed, Engines: p.Engines, Plan: p.String(), Topology: p.TopologyFile,
 		Phases: p.Phases, Acts: p.Acts, Flows: p.Flows, Promise: p.Promise,
 	}
 	if p.AsBuilt != p.Promise {
@@ -77,7 +103,7 @@ func SavePlan(dir *rundir.Dir, p *scenarios.Plan) error {
 	errs := []error{
 		dir.Copy(rundir.ScenarioFile, p.File),
 		dir.Copy(rundir.TopologyFile, p.TopologyFile),
-		writeJSON(dir, rundir.PlanFile, s),
+		writePlan(dir, s),
 	}
 	if p.Promise.Drawing != "" {
 		errs = append(errs, dir.Copy(rundir.DrawingFile, p.Promise.Drawing))
@@ -96,21 +122,29 @@ func writeJSON(dir *rundir.Dir, name string, value any) error {
 	})
 }
 
+func writePlan(dir *rundir.Dir, s saved) error {
+	src, err := encode(s)
+	if err != nil {
+		return fmt.Errorf("write %q: %w", rundir.PlanFile, err)
+	}
+	return dir.Write(rundir.PlanFile, func(w io.Writer) error {
+		_, err := w.Write(append(src, '\n'))
+		return err
+	})
+}
+
 // load reads what SavePlan and SaveFacts wrote. A run that was killed has no facts.
 func load(path string) (*scenarios.Plan, Facts, error) {
-	var s saved
 	var f Facts
-	if err := readJSON(filepath.Join(path, rundir.PlanFile), &s); err != nil {
+	s, err := readPlan(filepath.Join(path, rundir.PlanFile))
+	if err != nil {
 		return nil, f, err
 	}
-	if s.Format > planFormat {
-		return nil, f, fmt.Errorf("%s has format %d, newer than this program's %d",
-			rundir.PlanFile, s.Format, planFormat)
-	}
-	err := readJSON(filepath.Join(path, rundir.FactsFile), &f)
+	err = readJSON(filepath.Join(path, rundir.FactsFile), &f)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		f.Stopped = "the run was killed: its folder has no " + rundir.FactsFile
+		f.Engines = planned(s)
 	case err != nil:
 		return nil, f, err
 	}
@@ -118,7 +152,7 @@ func load(path string) (*scenarios.Plan, Facts, error) {
 		s.AsBuilt = s.Promise
 	}
 	scenario, diags, err := scenarios.Load(filepath.Join(path, rundir.ScenarioFile), scenarios.Options{
-		Seed: &s.Seed, Saved: &scenarios.Topologies{Promise: s.Promise, AsBuilt: s.AsBuilt},
+		Seed: &s.Seed, Engines: s.Engines, Saved: &scenarios.Topologies{Promise: s.Promise, AsBuilt: s.AsBuilt},
 	})
 	if err == nil && !diags.Empty() {
 		err = fmt.Errorf("this program does not understand the run's scenario:\n%s", diags.String())
@@ -128,6 +162,43 @@ func load(path string) (*scenarios.Plan, Facts, error) {
 	}
 	scenario.File = s.File
 	return scenarios.NewPlan(scenario), f, nil
+}
+
+// readPlan reads plan.json, of this format or the one before.
+func readPlan(path string) (s saved, err error) {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return s, err
+	}
+	var head struct{ Format int }
+	if err := json.Unmarshal(src, &head); err != nil {
+		return s, fmt.Errorf("read %q: %w", path, err)
+	}
+	read := decode
+	switch {
+	case head.Format > planFormat:
+		return s, fmt.Errorf("%s has format %d, newer than this program's %d", rundir.PlanFile,
+			head.Format, planFormat)
+	case head.Format == 1:
+		read = json.Unmarshal
+	}
+	if err := read(src, &s); err != nil {
+		return s, fmt.Errorf("read %q: %w", path, err)
+	}
+	return s, nil
+}
+
+// planned are the engines that a plan asks for, where nobody could say which ones there were.
+func planned(s saved) (all []reports.Engine) {
+	for _, n := range s.Promise.Nodes {
+		f, ok := features.Of(features.Choose(n, s.Engines), n)
+		if ok && n.Own == nil {
+			all = append(all, reports.Engine{
+				Node: n.Name, Name: f.Name, Imitation: f.Imitation, Worth: f.Worth,
+			})
+		}
+	}
+	return all
 }
 
 func readJSON(path string, into any) error {

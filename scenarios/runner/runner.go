@@ -108,6 +108,7 @@ func (r *run) play(ctx context.Context) error {
 	defer stopSampling()
 	samplers := newCrew(sampling)
 	samplers.start("gauges", r.sample)
+	samplers.start("usage", r.meter)
 	if err := crew.wait(); err != nil {
 		return err
 	}
