@@ -75,6 +75,18 @@ func Bounded(f Features) Features {
 	return f
 }
 
+// Images are the container images that run where nothing else is asked for, sorted.
+func Images() []string {
+	var all []string
+	for _, f := range table() {
+		if f.Image != "" {
+			all = append(all, f.Image)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // Of is what an engine of a sort behind a broker or store can do; false when there is none.
 func Of(s Set, n *topology.Node) (Features, bool) {
 	f, ok := table()[key{s, n.Protocol}]
