@@ -1,0 +1,64 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestTable(t *testing.T) {
+	of := func(words ...string) ran {
+		r := ran{verdicts: map[string]string{}}
+		for i := 0; i < len(words); i += 2 {
+			r.verdicts[words[i]] = words[i+1]
+		}
+		return r
+	}
+	same := row{"lib/outage.yaml", [2]ran{of("load", "valid", "steady", "valid"),
+		of("load", "valid", "steady", "valid")}}
+	refused := row{"lib/down.yaml", [2]ran{of("load", "valid"), {refused: "down.yaml:3: it cannot"}}}
+	other := row{"lib/cut.broken.yaml", [2]ran{of("load", "valid", "order[t]", "invalid"),
+		of("load", "valid", "order[t]", "unknown", "trace[t]", "valid")}}
+	cases := []struct {
+		name string
+		rows []row
+		same bool
+		want string
+	}{
+		{"agree/all the same/yes", []row{same}, true, `
+scenario  embedded  containers  agree
+outage    2 valid   2 valid     yes
+
+1 of 1 agree, 0 differ, 0 not comparable
+`},
+		{"agree/refused on containers/said with the reason", []row{refused}, true, `
+scenario  embedded  containers  agree
+down      1 valid   refused     not comparable
+
+down is refused on containers: down.yaml:3: it cannot
+
+0 of 1 agree, 0 differ, 1 not comparable
+`},
+		{"agree/a verdict differs/no", []row{same, other}, false, `
+scenario    embedded            containers          agree
+outage      2 valid             2 valid             yes
+cut.broken  1 valid, 1 invalid  2 valid, 1 unknown  NO
+  order[t]  invalid             unknown             
+  trace[t]  none                valid               
+
+1 of 2 agree, 1 differ, 0 not comparable
+`},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			var out strings.Builder
+			if same := table(&out, c.rows); same != c.same {
+				t.Errorf("agree says %v, want %v", same, c.same)
+			}
+			if diff := cmp.Diff(strings.TrimPrefix(c.want, "\n"), out.String()); diff != "" {
+				t.Errorf("table (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
