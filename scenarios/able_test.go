@@ -50,15 +50,15 @@ func TestAllFaultsOfContainersLoad(t *testing.T) {
   - {at: 0s, for: 1s, node: queue, fault: cpu, cores: 0.2}
   - {at: 0s, for: 1s, node: queue, fault: memory, size: 512MiB}
   - {at: 2s, for: 1s, node: queue, fault: cut}
-  - {at: 4s, for: 1s, node: queue, fault: kill}
   - {at: 6s, node: queue, fault: disconnect_all}
-  - {at: 0s, for: 1s, node: archive, fault: disk_full}
-  - {at: 2s, for: 1s, node: archive, fault: disk_full, size: 300MB}
+  - {at: 0s, for: 1s, node: queue, fault: disk_full}
+  - {at: 2s, for: 1s, node: queue, fault: disk_full, size: 300MB}
+  - {at: 4s, for: 1s, node: archive, fault: pause}
 `, Machine{})
 	if wrong != "" {
 		t.Fatal(wrong)
 	}
-	if diff := cmp.Diff(map[string]int64{"archive": 300_000_000}, s.Disks()); diff != "" {
+	if diff := cmp.Diff(map[string]int64{"queue": 300_000_000}, s.Disks()); diff != "" {
 		t.Errorf("disks (-want +got):\n%s", diff)
 	}
 	var words []string
@@ -66,8 +66,8 @@ func TestAllFaultsOfContainersLoad(t *testing.T) {
 		words = append(words, a.Fault.String())
 	}
 	want := []string{"pause on queue", "cpu 0.2 cores on queue", "memory 512MiB on queue",
-		"cut on queue", "kill on queue", "disconnect_all on queue", "disk_full 256MB on archive",
-		"disk_full 300MB on archive"}
+		"cut on queue", "disconnect_all on queue", "disk_full 256MB on queue",
+		"disk_full 300MB on queue", "pause on archive"}
 	if diff := cmp.Diff(want, words); diff != "" {
 		t.Errorf("faults (-want +got):\n%s", diff)
 	}
