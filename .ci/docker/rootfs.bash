@@ -64,6 +64,8 @@ merge_usr() {
     mkdir -p "$1/usr/$name"
     [[ -L $1/$name ]] || ln -s "usr/$name" "$1/$name"
   done
+  mkdir -p "$1/run" "$1/var"
+  [[ -L $1/var/run ]] || ln -s ../run "$1/var/run"
 }
 
 # rootfs ROOT PACKAGE...: a system with a shell, users root and nobody, and the packages.
@@ -72,7 +74,7 @@ rootfs() {
   shift
   unpack "$root" base-files bash dash coreutils util-linux libc-bin sed grep findutils "$@"
   ln -sf dash "$root/usr/bin/sh"
-  mkdir -p "$root"/{dev,etc,proc,root,run,sys,tmp,var/tmp}
+  mkdir -p "$root"/{dev,etc,proc,root,sys,tmp,var/tmp}
   chmod 1777 "$root/tmp" "$root/var/tmp"
   printf 'root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n' >"$root/etc/passwd"
   printf 'root:x:0:\nnogroup:x:65534:\ntty:x:5:\n' >"$root/etc/group"

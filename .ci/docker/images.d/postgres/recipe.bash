@@ -10,7 +10,6 @@ fill() {
   user "$1" postgres 999 /var/lib/postgresql
   install -d -o 999 -g 999 -m 1777 "$1/var/lib/postgresql/data"
   install -d -o 999 -g 999 -m 3777 "$1/run/postgresql"
-  ln -sfn /run "$1/var/run"
   sed -i "s/^#\?listen_addresses = .*/listen_addresses = '*'/" \
     "$1/usr/share/postgresql/15/postgresql.conf.sample"
   entry "$here/images.d/postgres/entrypoint" "$1" /usr/local/bin/docker-entrypoint.sh
