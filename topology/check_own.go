@@ -37,10 +37,28 @@ func (d *decoder) finishOwn(n *Node) {
 	}
 	for _, h := range n.Handlers {
 		o.keepDeclared(&h.Policy)
+		d.noDeadLetters(h.Source())
 		for s := range h.Steps() {
 			o.keepDeclared(&s.Policy)
 		}
 	}
+}
+
+// noDeadLetters takes a channel's own dead-lettering away where nobody who takes its messages
+// promises it.
+func (d *decoder) noDeadLetters(ref string) {
+	c := d.t.Channel(ref)
+	if c == nil {
+		return
+	}
+	for _, n := range d.t.Consumers(ref) {
+		promised := n.Own == nil || n.Own.Declares == nil ||
+			slices.Contains(n.Own.Declares, "dead_letter")
+		if promised {
+			return
+		}
+	}
+	c.DeadLetter = nil
 }
 
 // blank says that nothing else is told of a program that is taken away again.
