@@ -5,12 +5,22 @@ BIN     := bin/faultline
 LIBRARY := scenarios/library
 COUNT   ?= 1
 FUZZTIME ?= 20s
+KILLS   ?= 50
+
+# Tests that need a Docker daemon carry the build tag "containers"; a file of them that reads KILLS
+# belongs to "make kills" alone. Only these tests run: "make test" has run their neighbours.
+TAGGED     = $(shell grep -rlE --include='*_test.go' '^//go:build .*\bcontainers\b' .)
+KILLING    = $(if $(TAGGED),$(shell grep -l '"KILLS"' $(TAGGED)))
+CONTAINED  = $(filter-out $(KILLING),$(TAGGED))
+names      = ^($(shell sed -nE 's/^func ((Test|Example)[A-Za-z0-9_]*)[^A-Za-z0-9_].*/\1/p' $(1) | paste -sd'|' -))$$
+folders    = $(sort $(dir $(1)))
+in_docker  = env $$(.ci/docker/env) $(GO)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test library lint golden fuzz bench ci
+.PHONY: help build demo test test-containers kills agree library lint golden fuzz bench ci
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 build: $(BIN) ## build bin/faultline
 
@@ -23,12 +33,29 @@ demo: build ## run the iot-platform, take a partner cloud away, print the verdic
 test: ## all tests, with the race detector
 	$(GO) test -race -timeout 30m ./...
 
+test-containers: ## tests with real brokers, in Docker; where no registry answers, .ci/docker builds the images
+	@.ci/docker/up
+	@$(if $(CONTAINED),,echo 'no test carries the tag "containers"')
+	$(if $(CONTAINED),$(in_docker) test -race -tags containers -timeout 40m -count 1 \
+	  -run '$(call names,$(CONTAINED))' $(call folders,$(CONTAINED)))
+
+kills: ## kill runs in containers KILLS times at random moments and look for what they left
+	@.ci/docker/up
+	@$(if $(KILLING),,echo 'no test with the tag "containers" reads KILLS')
+	$(if $(KILLING),KILLS=$(KILLS) $(in_docker) test -tags containers -timeout 60m -count 1 \
+	  -run '$(call names,$(KILLING))' $(call folders,$(KILLING)))
+
+agree: ## the library's verdicts on containers beside those on embedded engines, as one table
+	@.ci/docker/up
+	$(in_docker) run ./scenarios/agree
+
 library: build ## run every shipped scenario and broken twin and compare with what it expects; COUNT=10 repeats
 	$(BIN) test $(LIBRARY) --count $(COUNT)
 
 lint: ## formatting, vet, design faults of the shipped topologies, mistakes in the shipped scenarios
 	@test -z "$$(gofmt -l assertions cmd reports scenarios simulators topology)" || { gofmt -l . ; exit 1; }
-	$(GO) vet ./...
+	$(GO) vet -tags containers ./...
+	@! command -v shellcheck >/dev/null || shellcheck -x $$(grep -rlE '^#!.*sh$$|shellcheck shell' .ci)
 	$(GO) run ./cmd/faultline lint topology/examples/iot-platform.yaml
 	$(GO) run ./cmd/faultline validate topology/examples/*.yaml $(LIBRARY)/*/*.yaml
 
@@ -45,4 +72,5 @@ fuzz: ## fuzz every parser for FUZZTIME each
 bench: build ## the promised figures beside what they are here, as one table; takes some minutes
 	$(GO) run ./scenarios/bench -long
 
-ci: lint test library ## what CI runs
+ci: lint test library ## what CI runs; tests in containers too, wherever a Docker daemon can be had
+	@.ci/docker/ci

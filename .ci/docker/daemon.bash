@@ -72,13 +72,14 @@ adopt_or_start() {
   if pid=$(living_daemon); then
     await_daemon "$pid" /dev/null
     if [[ -d /run/systemd/system ]]; then return; fi # systemd owns it
-  else
-    setsid dockerd >"$log" 2>&1 </dev/null 9>&- &
-    pid=$!
-    await_daemon "$pid" "$log"
-    say "started dockerd, process $pid; its log is $log"
+    printf '%s\n' "$pid" >"$state/pid"
+    return
   fi
+  setsid dockerd >"$log" 2>&1 </dev/null 9>&- &
+  pid=$!
   printf '%s\n' "$pid" >"$state/pid"
+  await_daemon "$pid" "$log"
+  say "started dockerd, process $pid; its log is $log"
 }
 
 # await_daemon PID LOG returns once the daemon answers, and gives up when it dies first.
