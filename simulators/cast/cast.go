@@ -90,7 +90,10 @@ func program(cfg service.Config) (simulators.Node, error) {
 	if run := cfg.Env.Code.Process(cfg.Node.Name); run != nil {
 		return process.New(process.Config{Env: cfg.Env, Node: cfg.Node, Clients: cfg.Clients, Run: run})
 	}
-	if cfg.Node.Own != nil {
+	switch {
+	case cfg.Node.Elsewhere():
+		return process.NewElsewhere(cfg.Env, cfg.Node), nil
+	case cfg.Node.Own != nil:
 		return process.New(process.Config{Env: cfg.Env, Node: cfg.Node, Clients: cfg.Clients})
 	}
 	if cfg.Node.Kind == topology.Cloud {

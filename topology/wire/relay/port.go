@@ -115,12 +115,15 @@ func (p *Port) Dial(ctx context.Context) (net.Conn, error) {
 }
 
 // In listens as the node and carries what comes to the process.
-func (p *Port) In() (*Relay, error) {
+func (p *Port) In() (*Relay, error) { return p.InTo(p.Dial) }
+
+// InTo listens as the node and carries what comes to wherever dial leads.
+func (p *Port) InTo(dial func(context.Context) (net.Conn, error)) (*Relay, error) {
 	l, err := p.fabric.Listen(p.node, p.replica)
 	if err != nil {
 		return nil, err
 	}
-	r := newRelay(l, p.Dial, &p.gate)
+	r := newRelay(l, dial, &p.gate)
 	p.mu.Lock()
 	p.relays = append(p.relays, r)
 	p.mu.Unlock()
