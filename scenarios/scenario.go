@@ -37,7 +37,7 @@ const (
 	DefaultDisk    = 256_000_000
 	deadlineMargin = 60 * time.Second // setup, audit and a slow machine
 	// containersMargin is for images that have to be pulled and products that take their time.
-	containersMargin = 5 * time.Minute
+	containersMargin = 15 * time.Minute
 	recoveryWindow   = time.Second // the recovery checker's bucket
 )
 

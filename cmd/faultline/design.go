@@ -163,11 +163,15 @@ func setFlag(c *cobra.Command, set *[]string) {
 
 func newWires(t *terminal) *cobra.Command {
 	var set []string
+	var engines string
 	c := &cobra.Command{
 		Use:   "wires TOPOLOGY",
-		Short: "List the wires and channels, and what carries each drawn link",
+		Short: "List the wires, channels and engines, and what carries each drawn link",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if err := validEngines(engines); err != nil {
+				return err
+			}
 			top, drawing, err := t.loadTopology(args[0], set)
 			if err != nil {
 				return err
@@ -180,6 +184,9 @@ func newWires(t *terminal) *cobra.Command {
 			for _, ch := range top.Channels {
 				fmt.Fprintf(t.out, "channel  %s  read by %s\n", top.ShortRef(ch.Ref),
 					readers(top, ch.Ref))
+			}
+			for _, line := range engineLines(top, engines) {
+				fmt.Fprintln(t.out, line)
 			}
 			if drawing == nil {
 				return nil
@@ -198,6 +205,7 @@ func newWires(t *terminal) *cobra.Command {
 		},
 	}
 	setFlag(c, &set)
+	enginesFlag(c, &engines)
 	return c
 }
 

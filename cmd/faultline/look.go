@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -150,38 +148,5 @@ func newTrace(t *terminal) *cobra.Command {
 		},
 	}
 	outFlag(c, &out)
-	return c
-}
-
-func newClean(t *terminal) *cobra.Command {
-	var out string
-	var keep int
-	c := &cobra.Command{
-		Use:   "clean",
-		Short: "Remove the leftovers of runs that are no longer alive",
-		Long: "Removes run folders but the newest, and what a killed run left behind. A living " +
-			"run is never touched.",
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			if keep < 0 {
-				return usage(errors.New("--keep is negative"), "--keep 0 removes all")
-			}
-			if _, err := os.Stat(out); errors.Is(err, os.ErrNotExist) {
-				fmt.Fprintf(t.out, "nothing to clean, there is no folder %s\n", out)
-				return nil
-			}
-			removed, err := rundir.Clean(out, keep)
-			for _, name := range removed {
-				fmt.Fprintf(t.out, "removed %s\n", name)
-			}
-			if err != nil {
-				return environment(err, "")
-			}
-			fmt.Fprintf(t.out, "%d removed\n", len(removed))
-			return nil
-		},
-	}
-	outFlag(c, &out)
-	c.Flags().IntVar(&keep, "keep", 5, "run folders to keep, newest first")
 	return c
 }

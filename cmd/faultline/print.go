@@ -85,6 +85,10 @@ func endedEarly(stopped, written error, value assertions.Value) error {
 
 // environmentHint is what to do about the failures that users meet most.
 func environmentHint(err error) string {
+	var known interface{ Hint() string }
+	if errors.As(err, &known) {
+		return known.Hint()
+	}
 	switch text := err.Error(); {
 	case strings.Contains(text, "no space left"):
 		return "free some space, or name a folder on another disk with --out"

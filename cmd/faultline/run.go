@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/faultline-sim/faultline/assertions/spec"
 	"github.com/faultline-sim/faultline/reports"
 	"github.com/faultline-sim/faultline/reports/rundir"
 	"github.com/faultline-sim/faultline/scenarios"
@@ -20,63 +22,51 @@ import (
 )
 
 // runScenario is a whole run: load → plan → run → check → report.
-func (t *terminal) runScenario(
-	ctx context.Context, file string, o runOptions,
-) (reports.Report, error) {
+func (t *terminal) runScenario(ctx context.Context, file string, o runOptions) (judged, error) {
 	// load: files to a scenario, or all mistakes with positions
 	scenario, diags, err := scenarios.Load(file, o.scenario())
 	if err != nil || !diags.Empty() {
-		return reports.Report{}, t.notLoaded(diags, err)
+		return judged{}, t.notLoaded(diags, err)
 	}
 
 	// plan: every time and random choice, fixed by the seed
 	plan := scenarios.NewPlan(scenario)
 	if o.planOnly {
 		_, err := io.WriteString(t.out, plan.String())
-		return reports.Report{}, err
+		return judged{}, err
 	}
 
 	// run: the system up, broken, healed, read back; a history
-	dir, err := newFolder(o.out, plan)
+	dir, err := judge.Begin(o.out, plan)
 	if err != nil {
-		return reports.Report{}, err
+		return judged{}, environment(err,
+			cmp.Or(environmentHint(err), "name another folder with --out"))
 	}
 	defer dir.Close()
 	outcome, stopped := runner.Run(ctx, plan, o.runner(dir))
 
 	// check: history to verdicts
-	report, err := judged(dir, judge.NewFacts(outcome, stopped, version(), repeat(file, o)))
+	facts := judge.NewFacts(outcome, stopped, version(), repeat(file, o))
+	report, differences, err := judge.End(dir, facts)
 	if err != nil {
-		return report, environment(errors.Join(stopped, err), environmentHint(err))
+		return judged{}, environment(errors.Join(stopped, err), environmentHint(err))
 	}
 
 	// report: verdicts to files and terminal
-	return report, endedEarly(stopped, judge.Write(dir, report), report.Value)
+	return judged{report, differences}, endedEarly(stopped, judge.Write(dir, report), report.Value)
 }
 
-// newFolder makes the run's folder with its plan in it.
-func newFolder(out string, plan *scenarios.Plan) (*rundir.Dir, error) {
-	dir, err := rundir.Create(out, plan.Name)
-	if err != nil {
-		return nil, environment(err, "name another folder with --out")
-	}
-	if err := judge.SavePlan(dir, plan); err != nil {
-		return nil, environment(errors.Join(err, dir.Close()), environmentHint(err))
-	}
-	return dir, nil
-}
-
-// judged keeps what is known of the run in its folder, and judges it.
-func judged(dir *rundir.Dir, facts judge.Facts) (reports.Report, error) {
-	if err := judge.SaveFacts(dir, facts); err != nil {
-		return reports.Report{}, err
-	}
-	return judge.Run(dir.Path())
+// judged is a run's report, held against what its scenario expects.
+type judged struct {
+	reports.Report
+	differences []spec.Difference
 }
 
 // runOptions are the flags of run and test.
 type runOptions struct {
 	engines  string
+	images   string            // a file
+	pulled   map[string]string // what it says
 	seed     string
 	out      string
 	set      []string
@@ -87,7 +77,9 @@ type runOptions struct {
 
 func (o *runOptions) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&o.engines, "engines", "auto", "embedded, containers or auto")
+	enginesFlag(c, &o.engines)
+	f.StringVar(&o.images, "images", "",
+		"file that says where containers' images come from, such as a private registry")
 	f.StringVar(&o.seed, "seed", "", "seed of all random choices (default: the scenario's)")
 	f.StringVar(&o.out, "out", runsFolder, "folder that run folders are kept in")
 	setFlag(c, &o.set)
@@ -95,13 +87,8 @@ func (o *runOptions) flags(c *cobra.Command) {
 
 // valid checks the flags that cobra cannot.
 func (o *runOptions) valid() error {
-	switch o.engines {
-	case "auto", "embedded":
-	case "containers":
-		return usage(fmt.Errorf("--engines containers is not available in this version"),
-			"accepted: embedded, auto")
-	default:
-		return usage(fmt.Errorf("no engines %q", o.engines), "accepted: embedded, containers, auto")
+	if err := validEngines(o.engines); err != nil {
+		return err
 	}
 	if _, err := strconv.ParseUint(o.seed, 10, 64); o.seed != "" && err != nil {
 		return usage(fmt.Errorf("seed %q is not a whole number", o.seed), "")
@@ -114,7 +101,7 @@ func (o *runOptions) valid() error {
 }
 
 func (o *runOptions) scenario() scenarios.Options {
-	opt := scenarios.Options{Set: o.set}
+	opt := scenarios.Options{Set: o.set, Engines: o.engines, Machine: runner.Machine()}
 	if seed, err := strconv.ParseUint(o.seed, 10, 64); err == nil {
 		opt.Seed = &seed
 	}
@@ -122,7 +109,7 @@ func (o *runOptions) scenario() scenarios.Options {
 }
 
 func (o *runOptions) runner(dir *rundir.Dir) runner.Options {
-	return runner.Options{Dir: dir.History(), APIPort: o.apiPort,
+	return runner.Options{Dir: dir.History(), APIPort: o.apiPort, Images: o.pulled,
 		Progress: o.progress}
 }
 
@@ -145,6 +132,9 @@ what is changed there stands in the history.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.valid(); err != nil {
+				return err
+			}
+			if err := t.readImages(&o); err != nil {
 				return err
 			}
 			files, err := scenarioFiles(args)
@@ -184,13 +174,13 @@ func (t *terminal) runAll(
 		if o.planOnly {
 			continue
 		}
-		if err := t.print(report, format); err != nil {
+		if err := t.print(report.Report, format); err != nil {
 			return environment(err, "")
 		}
 		if err != nil {
 			return err
 		}
-		all = append(all, report)
+		all = append(all, report.Report)
 	}
 	if o.planOnly {
 		return nil
@@ -206,6 +196,9 @@ func repeat(file string, o runOptions) string {
 	}
 	if o.engines != "auto" {
 		words = append(words, "--engines", o.engines)
+	}
+	if o.images != "" {
+		words = append(words, "--images", o.images)
 	}
 	for _, s := range o.set {
 		words = append(words, "--set", s)

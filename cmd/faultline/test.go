@@ -14,9 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/faultline-sim/faultline/assertions/spec"
 	"github.com/faultline-sim/faultline/reports"
-	"github.com/faultline-sim/faultline/scenarios/judge"
 )
 
 // testOptions are the flags of test.
@@ -42,6 +40,9 @@ exactly the invalid verdicts it expects: a harness that cannot tell twins apart 
 			if err := o.run.valid(); err != nil {
 				return err
 			}
+			if err := t.readImages(&o.run); err != nil {
+				return err
+			}
 			if o.count < 1 || o.parallel < 1 {
 				return usage(errors.New("--count and --parallel begin at 1"), "")
 			}
@@ -62,11 +63,10 @@ exactly the invalid verdicts it expects: a harness that cannot tell twins apart 
 
 // tested is one run of one scenario, held against what it expects.
 type tested struct {
-	file        string
-	report      reports.Report
-	differences []spec.Difference
-	err         error
-	took        time.Duration
+	judged
+	file string
+	err  error
+	took time.Duration
 }
 
 // testAll runs all scenarios, a few at a time, and prints a line for each as it ends.
@@ -81,7 +81,7 @@ func (t *terminal) testAll(ctx context.Context, files []string, o testOptions) e
 			group.Go(func() error {
 				one := t.testOne(ctx, file, o.run)
 				if one.passed() && !o.keep {
-					one.err = os.RemoveAll(one.report.Folder)
+					one.err = os.RemoveAll(one.Folder)
 				}
 				mu.Lock()
 				defer mu.Unlock()
@@ -111,19 +111,14 @@ func (t *terminal) testOne(ctx context.Context, file string, o runOptions) teste
 	}
 	begun := time.Now()
 	report, err := t.runScenario(ctx, file, o)
-	one := tested{file: file, report: report, err: err}
-	if err == nil {
-		_, one.differences, one.err = judge.Compare(report.Folder)
-	}
-	one.took = time.Since(begun)
-	return one
+	return tested{judged: report, file: file, err: err, took: time.Since(begun)}
 }
 
 func (one tested) passed() bool { return one.err == nil && len(one.differences) == 0 }
 
 func (t *terminal) printTested(one tested) {
 	if one.passed() {
-		fmt.Fprintf(t.out, "ok    %-60s %6.1fs  %s\n", one.file, one.took.Seconds(), verdictWords(one.report))
+		fmt.Fprintf(t.out, "ok    %-60s %6.1fs  %s\n", one.file, one.took.Seconds(), verdictWords(one.Report))
 		return
 	}
 	fmt.Fprintf(t.out, "FAIL  %-60s %6.1fs\n", one.file, one.took.Seconds())
@@ -133,8 +128,8 @@ func (t *terminal) printTested(one tested) {
 	for _, d := range one.differences {
 		fmt.Fprintf(t.out, "      %s\n", reports.Plain(d.String()))
 	}
-	if one.report.Folder != "" {
-		fmt.Fprintf(t.out, "      folder: %s\n", one.report.Folder)
+	if one.Folder != "" {
+		fmt.Fprintf(t.out, "      folder: %s\n", one.Folder)
 	}
 }
 
@@ -165,7 +160,7 @@ func (t *terminal) testSummary(all []tested, o testOptions, took time.Duration) 
 		if errors.As(one.err, &known) && known.Code != exitInvalid {
 			environmental = errors.Join(environmental, one.err)
 		}
-		judgedRuns = append(judgedRuns, one.report)
+		judgedRuns = append(judgedRuns, one.Report)
 	}
 	fmt.Fprintf(t.out, "%d passed, %d failed\n", len(all)-failed, failed)
 	fmt.Fprintf(t.err, "faultline: %d runs in %s\n", len(all), took.Round(time.Second))

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/faultline-sim/faultline/scenarios"
+	"github.com/faultline-sim/faultline/scenarios/runner"
 	"github.com/faultline-sim/faultline/topology/d2"
 	"github.com/faultline-sim/faultline/topology/diag"
 	"github.com/faultline-sim/faultline/topology/yamlpos"
@@ -19,16 +20,22 @@ import (
 
 func newValidate(t *terminal) *cobra.Command {
 	var set []string
+	var engines string
 	c := &cobra.Command{
 		Use:   "validate FILE…",
 		Short: "Check topologies and scenarios, all mistakes at once",
 		Long: `Checks each file, a topology or a scenario with the topology it names, and holds the topology
-against its drawing, both ways. Runs nothing. Mistakes are printed as file:line:column.`,
+against its drawing, both ways. Runs nothing. Mistakes are printed as file:line:column. What the
+engines, chosen by --engines, or this machine cannot do is refused with the reason.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if err := validEngines(engines); err != nil {
+				return err
+			}
+			opt := scenarios.Options{Set: set, Engines: engines, Machine: runner.Machine()}
 			var all diag.List
 			for _, file := range args {
-				said, diags, err := validate(file, set)
+				said, diags, err := validate(file, opt)
 				if err != nil {
 					return err
 				}
@@ -44,23 +51,24 @@ against its drawing, both ways. Runs nothing. Mistakes are printed as file:line:
 		},
 	}
 	setFlag(c, &set)
+	enginesFlag(c, &engines)
 	return c
 }
 
 // validate checks one file and says what is good about it.
-func validate(file string, set []string) (said string, diags diag.List, err error) {
+func validate(file string, opt scenarios.Options) (said string, diags diag.List, err error) {
 	src, err := os.ReadFile(file)
 	if err != nil {
 		return "", diags, readFailed(err)
 	}
 	if !isScenario(file, src) {
-		return validateTopology(file, set)
+		return validateTopology(file, opt.Set)
 	}
-	s, diags, err := scenarios.Load(file, scenarios.Options{Set: set})
+	s, diags, err := scenarios.Load(file, opt)
 	if err != nil || !diags.Empty() {
 		return "", diags, readFailedOrNil(err)
 	}
-	said, diags, err = validateTopology(s.TopologyFile, set)
+	said, diags, err = validateTopology(s.TopologyFile, opt.Set)
 	return fmt.Sprintf("%s; a run takes at most %s", said,
 		scenarios.NewPlan(s).Longest().Round(time.Second)), diags, err
 }

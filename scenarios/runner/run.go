@@ -21,6 +21,7 @@ import (
 	"github.com/faultline-sim/faultline/simulators/record"
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/engine"
+	"github.com/faultline-sim/faultline/topology/features"
 	"github.com/faultline-sim/faultline/topology/stack"
 	"github.com/faultline-sim/faultline/topology/wire"
 )
@@ -182,7 +183,15 @@ func (r *run) engineProgress(p stack.Progress) {
 		r.say("%s: %s failed: %v", p.Node, p.Engine, p.Err)
 	case p.State == "ready":
 		r.say("%s: %s ready after %s", p.Node, p.Engine, p.Took.Round(time.Millisecond))
+	case p.State != "starting" || r.contained(p.Node):
+		r.say("%s: %s %s", p.Node, p.Engine, p.State)
 	}
+}
+
+// contained says that a node's engine runs in a container, which takes its time to start.
+func (r *run) contained(node string) bool {
+	n := r.plan.AsBuilt.Node(node)
+	return features.Choose(n, r.plan.Engines) == features.Container
 }
 
 // controlled records a change that somebody made through Toxiproxy's own API while the run went on.

@@ -9,11 +9,13 @@ import (
 	"github.com/faultline-sim/faultline/scenarios"
 	"github.com/faultline-sim/faultline/scenarios/fault"
 	"github.com/faultline-sim/faultline/simulators"
+	"github.com/faultline-sim/faultline/topology/stack"
 )
 
 const (
-	// healWithin bounds one heal; past it the run has failed, and Close takes the rest down.
-	healWithin = 30 * time.Second
+	// healWithin bounds one heal, which may be the start of a product in a container; past it the
+	// run has failed, and Close takes the rest down.
+	healWithin = stack.ContainerReadyWithin
 	// watchAfter is how long a fault's bite is still counted after its heal, for operations that
 	// began before it.
 	watchAfter = 2 * time.Second

@@ -15,6 +15,8 @@ type Option func(*settings)
 // settings are what the options said.
 type settings struct {
 	set      []string
+	engines  string // "auto", "embedded" or "containers"; "" is auto
+	images   string // a file, "" for none
 	seed     *uint64
 	out      string
 	unknown  []string
@@ -41,6 +43,15 @@ func newSettings(options []Option) *settings {
 // Set changes one field of the topology for this run, "worker1.replicas=3", as --set does on the
 // command line. It may be given many times; later ones win.
 func Set(field string) Option { return func(s *settings) { s.set = append(s.set, field) } }
+
+// Engines is what runs behind brokers and stores: "embedded", "containers" or "auto", as --engines
+// does on the command line. Containers need a Docker daemon; without one the test fails, and its
+// error says that the environment did.
+func Engines(choice string) Option { return func(s *settings) { s.engines = choice } }
+
+// Images is a file that says where the images of containers come from, as --images does on the
+// command line.
+func Images(file string) Option { return func(s *settings) { s.images = file } }
 
 // Seed is the seed of all random choices, in place of the scenario's own.
 func Seed(n uint64) Option { return func(s *settings) { s.seed = &n } }

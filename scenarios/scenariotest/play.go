@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/faultline-sim/faultline/assertions/spec"
 	"github.com/faultline-sim/faultline/reports"
-	"github.com/faultline-sim/faultline/reports/rundir"
 	"github.com/faultline-sim/faultline/scenarios"
 	"github.com/faultline-sim/faultline/scenarios/judge"
 	"github.com/faultline-sim/faultline/scenarios/runner"
@@ -59,7 +59,13 @@ func Play(ctx context.Context, file string, options ...Option) (Result, error) {
 // play is a whole run.
 func (s *settings) play(ctx context.Context, file string) (Result, error) {
 	// load: files to a scenario, or all mistakes with positions
-	scenario, diags, err := scenarios.Load(file, scenarios.Options{Set: s.set, Seed: s.seed})
+	images, err := s.readImages()
+	if err != nil {
+		return Result{}, err
+	}
+	scenario, diags, err := scenarios.Load(file, scenarios.Options{
+		Set: s.set, Seed: s.seed, Engines: s.engines, Machine: runner.Machine(),
+	})
 	if err != nil {
 		return Result{}, err
 	}
@@ -75,22 +81,19 @@ func (s *settings) play(ctx context.Context, file string) (Result, error) {
 	}
 
 	// run: the system up, broken, healed, read back; a history
-	dir, err := newFolder(s.out, plan)
+	dir, err := judge.Begin(s.out, plan)
 	if err != nil {
 		return Result{}, err
 	}
 	defer dir.Close()
 	outcome, stopped := runner.Run(ctx, plan, runner.Options{
-		Dir: dir.History(), Code: code.simulators(), Progress: s.progress,
+		Dir: dir.History(), Code: code.simulators(), Images: images, Progress: s.progress,
 	})
 
 	// check and report: history to verdicts, verdicts to files
 	result := Result{Folder: dir.Path(), Faults: code.faults(), notes: code.notes()}
 	facts := judge.NewFacts(outcome, stopped, version(), s.repeat(file, scenario.Seed))
-	if err := judge.SaveFacts(dir, facts); err != nil {
-		return result, errors.Join(stopped, err)
-	}
-	result.Report, result.Differences, err = judge.Compare(dir.Path())
+	result.Report, result.Differences, err = judge.End(dir, facts)
 	if err != nil {
 		return result, errors.Join(stopped, err)
 	}
@@ -98,22 +101,35 @@ func (s *settings) play(ctx context.Context, file string) (Result, error) {
 	return result, errors.Join(stopped, judge.Write(dir, result.Report))
 }
 
-// newFolder makes the run's folder with its plan in it.
-func newFolder(out string, plan *scenarios.Plan) (*rundir.Dir, error) {
-	dir, err := rundir.Create(out, plan.Name)
-	if err != nil {
-		return nil, &runner.EnvironmentError{Err: err}
+// readImages checks what the options say of engines, and reads the file of images.
+func (s *settings) readImages() (map[string]string, error) {
+	var wrong diag.List
+	if accepted := []string{"auto", "embedded", "containers"}; s.engines != "" &&
+		!slices.Contains(accepted, s.engines) {
+		wrong.Add(diag.Position{File: "scenariotest.Engines"}, "unknown-value", "%q, %s", s.engines,
+			diag.Expected(s.engines, accepted))
+		return nil, &MistakesError{wrong}
 	}
-	if err := judge.SavePlan(dir, plan); err != nil {
-		return nil, &runner.EnvironmentError{Err: errors.Join(err, dir.Close())}
+	if s.images == "" {
+		return nil, nil
 	}
-	return dir, nil
+	images, wrong, err := scenarios.Images(s.images)
+	if err == nil && !wrong.Empty() {
+		err = &MistakesError{wrong}
+	}
+	return images, err
 }
 
 // repeat is what repeats the run: the test itself, or the command where no code of the test's own
 // takes part.
 func (s *settings) repeat(file string, seed uint64) string {
 	words := []string{"faultline", "run", quoted(file), "--seed", strconv.FormatUint(seed, 10)}
+	if s.engines != "" && s.engines != "auto" {
+		words = append(words, "--engines", s.engines)
+	}
+	if s.images != "" {
+		words = append(words, "--images", quoted(s.images))
+	}
 	for _, set := range s.set {
 		words = append(words, "--set", quoted(set))
 	}

@@ -77,6 +77,10 @@ func explain(file string, r Result, err error) string {
 		text = "the test's own process did not come up: " + text
 	case errors.As(err, &environment):
 		text = "the environment failed, which says nothing about the system: " + text
+		var known interface{ Hint() string }
+		if errors.As(err, &known) {
+			text += "\nhint: " + known.Hint()
+		}
 	case errors.As(err, &stopped):
 		text = "the run did not come to its end: " + text
 	}
