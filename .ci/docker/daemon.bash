@@ -60,7 +60,7 @@ install_docker() {
   say "installing Docker from the distribution; its log is $state/install.log"
   local log=$state/install.log
   if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y \
-    --no-install-recommends docker.io iptables; } >"$log" 2>&1; then
+    --no-install-recommends docker.io iptables; } >"$log" 2>&1 9>&-; then
     tail -n 5 "$log" >&2
     no_daemon "apt-get cannot install docker.io and iptables"
   fi
@@ -88,7 +88,7 @@ await_daemon() {
   until daemon_answers; do
     if ! kill -0 "$pid" 2>/dev/null; then
       tail -n 20 "$log" >&2
-      no_daemon "dockerd ended as it started"
+      no_daemon "dockerd ended as it started: $(tail -n 1 "$log")"
     fi
     if ((SECONDS >= until_s)); then
       tail -n 20 "$log" >&2
