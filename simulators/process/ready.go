@@ -88,17 +88,21 @@ func (r *replica) listens(ctx context.Context) error {
 func (r *replica) poll(ctx context.Context, otherwise string, ask func(context.Context) error) error {
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
+	var last error
 	for {
 		err := ask(ctx)
 		if err == nil {
 			return nil
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err
 		}
 		select {
 		case <-tick.C:
 		case <-r.returned:
 			return r.early()
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", otherwise, err)
+			return fmt.Errorf("%s: %w", otherwise, last)
 		}
 	}
 }
