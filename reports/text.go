@@ -168,7 +168,7 @@ func eventPlace(e history.Event) string {
 	add(e.Attempt > 0, "attempt %d", e.Attempt)
 	add(e.Outcome != history.None, "%s", e.Outcome)
 	add(e.Reason != "", "(%s)", e.Reason)
-	add(e.Value != 0, valueWords(e.Kind), e.Value)
+	add(e.Value != 0 || e.Kind == history.Gauge, valueWords(e.Kind), e.Value)
 	add(e.Duration > 0, "took %s", took(time.Duration(e.Duration)))
 	return Plain(strings.Join(parts, " "))
 }

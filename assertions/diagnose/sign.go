@@ -26,6 +26,9 @@ func (o operation) name(t *topology.Topology) string {
 	case "step":
 		return node + "." + o.handler + "/" + o.step
 	case "run":
+		if o.handler == "" {
+			return node // as a whole
+		}
 		return node + "." + o.handler
 	case "send":
 		return node + " sending " + o.handler

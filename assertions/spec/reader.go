@@ -65,9 +65,14 @@ func (r *reader) fault(v yamlpos.Value) {
 		return
 	}
 	r.failed = true
-	if s != "" {
-		v.Errorf("unknown-fault", "fault %q is never injected by the timeline, %s", s,
-			diag.Expected(s, r.names.Faults()))
+	switch {
+	case s == "":
+	case len(r.names.Faults()) == 0:
+		v.Errorf("unknown-fault", "fault %q is never injected, the timeline has no fault; add an act "+
+			"of that name to it: {name: %s, at: 5s, for: 10s, fault: …}", s, s)
+	default:
+		v.Errorf("unknown-fault", "fault %q is never injected by the timeline; name one of its acts, %s",
+			s, diag.Expected(s, r.names.Faults()))
 	}
 }
 

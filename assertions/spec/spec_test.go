@@ -109,7 +109,7 @@ func TestMistakes(t *testing.T) {
 			`s.yaml:1:20: flow "partne" is not in the scenario, accepted: alert, partner, telemetry; ` +
 				`did you mean "partner" [unknown-flow]`},
 		{"fault/never injected/nearest", "- isolation: {during: outrage}",
-			`s.yaml:1:23: fault "outrage" is never injected by the timeline, accepted: outage, slow-lake; ` +
+			`s.yaml:1:23: fault "outrage" is never injected by the timeline; name one of its acts, accepted: outage, slow-lake; ` +
 				`did you mean "outage" [unknown-fault]`},
 		{"field/missing/named", "- recovery: {flow: partner}",
 			`s.yaml:1:3: recovery needs "from": the fault whose heal the time counts from [missing-key]`},

@@ -180,7 +180,8 @@ func (r *run) replicas(node string) int {
 func (r *run) engineProgress(p stack.Progress) {
 	switch {
 	case p.Err != nil:
-		r.say("%s: %s failed: %v", p.Node, p.Engine, p.Err)
+		first, _, _ := strings.Cut(p.Err.Error(), "\n") // the run's own error tells all of it
+		r.say("%s: %s failed: %s", p.Node, p.Engine, strings.TrimSuffix(first, ":"))
 	case p.State == "ready":
 		r.say("%s: %s ready after %s", p.Node, p.Engine, p.Took.Round(time.Millisecond))
 	case p.State != "starting" || r.contained(p.Node):
