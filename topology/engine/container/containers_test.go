@@ -3,10 +3,9 @@
 package container_test
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"net"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +16,9 @@ import (
 	"github.com/faultline-sim/faultline/topology/wire"
 )
 
+// protocols are those that there are containers for.
+var protocols = []string{"kafka", "mqtt", "postgres", "redis", "s3"}
+
 // node is a broker or store of a protocol.
 func node(protocol string) *topology.Node {
 	n := &topology.Node{Name: "the." + protocol, Kind: topology.Store, Protocol: protocol}
@@ -26,7 +28,8 @@ func node(protocol string) *topology.Node {
 	return n
 }
 
-// bed is one engine in containers on a stack of its own.
+// bed is one engine in containers, on a stack of its own. Its context ends before the test's
+// patience does.
 type bed struct {
 	stack  *stack.Stack
 	node   *topology.Node
@@ -53,41 +56,46 @@ func up(t *testing.T, n *topology.Node, more func(*stack.Options)) bed {
 		}
 		nothingIsLeft(t)
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	return bed{s, n, s.Engine(n.Name), ctx}
 }
 
-// dial reaches the engine as the audit does.
-func (b bed) dial(ctx context.Context) (net.Conn, error) {
-	w := topology.Wire{From: wire.AuditFrom, To: b.node.Name}
-	return b.stack.Fabric().Dialer(w, 0).Dial(ctx)
+// dialer reaches the engine as the audit does, over no proxy.
+func (b bed) dialer() wire.Dialer {
+	return b.stack.Fabric().Dialer(topology.Wire{From: wire.AuditFrom, To: b.node.Name}, 0)
 }
 
-// say writes lines to a Redis server and gives its first answer to each.
-func (b bed) say(ctx context.Context, lines ...string) ([]string, error) {
-	c, err := b.dial(ctx)
-	if err != nil {
-		return nil, err
+// addresses are where the engine listens.
+func (b bed) addresses() []string { return b.dialer().Endpoints() }
+
+// do fails the test where a step does.
+func (b bed) do(t *testing.T, steps ...func(context.Context) error) {
+	t.Helper()
+	for i, step := range steps {
+		if err := step(b.ctx); err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
 	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.Close() })()
-	in := bufio.NewReader(c)
-	var answers []string
-	for _, l := range lines {
-		if _, err := fmt.Fprintf(c, "%s\r\n", l); err != nil {
-			return answers, err
+}
+
+// nothingIsLeft looks for what carries the label of the test's run.
+func nothingIsLeft(t *testing.T) {
+	t.Helper()
+	for _, kind := range []string{"container", "network", "volume"} {
+		args := []string{kind, "ls", "--quiet", "--filter", "label=faultline.run=" + t.Name()}
+		if kind == "container" {
+			args = append(args, "--all")
 		}
-		a, err := in.ReadString('\n')
-		if err != nil {
-			return answers, err
+		out, err := exec.Command("docker", args...).CombinedOutput()
+		if err != nil || strings.TrimSpace(string(out)) != "" {
+			t.Errorf("%s left behind: %s %v", kind, out, err)
 		}
-		if strings.HasPrefix(a, "$") && a != "$-1\r\n" {
-			if a, err = in.ReadString('\n'); err != nil {
-				return answers, err
-			}
-		}
-		answers = append(answers, strings.TrimSpace(a))
 	}
-	return answers, nil
+}
+
+// closed is a connection that its far end has ended.
+func closed(c net.Conn) bool {
+	_, err := c.Read(make([]byte, 1))
+	return err != nil
 }

@@ -8,7 +8,6 @@ import (
 	"path"
 	"strings"
 
-
 	"github.com/moby/moby/client"
 )
 
@@ -84,4 +83,3 @@ func (c *made) run(ctx context.Context, command ...string) (said string, err err
 	}
 	return string(text), nil
 }
-

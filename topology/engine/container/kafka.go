@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -33,15 +34,24 @@ func newKafka(e *Engine) (engine.Engine, error) {
 	k := &kafka{e}
 	e.product = product{
 		port: clientPort, data: kafkaData, signal: "SIGTERM",
-		asked: fmt.Sprintf("metadata that names %d brokers", len(e.members)),
-		dress: func(m *member) dress { return dress{env: k.env(m)} },
+		asked: fmt.Sprintf("metadata with %d brokers and all leaders", len(e.members)),
+		dress: k.dress,
 		probe: k.probe,
 	}
 	return k, nil
 }
 
+// dress is a member's configuration. The image's own user may not write to a disk in memory.
+func (k *kafka) dress(m *member) dress {
+	if k.cfg.Disk > 0 {
+		return dress{env: k.env(m), user: "0"}
+	}
+	return dress{env: k.env(m)}
+}
+
 // env is a member's configuration, as the image takes it. Three copies and two of them in step are
-// what a cluster in earnest has; the rest makes groups and failovers quick enough for a scenario.
+// what a cluster in earnest has; the rest makes starts, groups and failovers quick enough for a
+// scenario.
 func (k *kafka) env(m *member) map[string]string {
 	n := len(k.members)
 	copies, inStep := min(3, n), max(1, min(3, n)-1)
@@ -74,6 +84,7 @@ func (k *kafka) env(m *member) map[string]string {
 		"KAFKA_BROKER_SESSION_TIMEOUT_MS":                "3000",
 		"KAFKA_AUTO_LEADER_REBALANCE_ENABLE":             "false",
 		"KAFKA_HEAP_OPTS":                                "-Xms256m -Xmx512m",
+		"KAFKA_JVM_PERFORMANCE_OPTS":                     "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
 	}
 	if k.cfg.Disk > 0 {
 		// A log takes at least this much of a small disk; the default would take all of it.
@@ -107,20 +118,28 @@ func advertised(self string, published int) string {
 	return fmt.Sprintf("CLIENT://127.0.0.1:%d,MEMBER://%s:%d", published, self, memberPort)
 }
 
-// probe asks one broker for its view of the cluster, which must have all members and a controller.
+// probe asks one broker for its view of the cluster, which must have all members and a controller,
+// and a leader for each partition.
 func (k *kafka) probe(ctx context.Context, m *member) error {
 	c, err := k.client(m)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	answer, err := metadata(ctx, c, false)
+	answer, err := metadata(ctx, c)
 	if err != nil {
 		return err
 	}
 	if n := len(answer.Brokers); n != len(k.members) || answer.ControllerID < 0 {
 		return fmt.Errorf("metadata names %d of %d brokers and controller %d", n, len(k.members),
 			answer.ControllerID)
+	}
+	for _, t := range answer.Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return fmt.Errorf("partition %d of %s: %w", p.Partition, *t.Topic, err)
+			}
+		}
 	}
 	return nil
 }
@@ -148,13 +167,9 @@ func (k *kafka) dialAddr(ctx context.Context, _, addr string) (net.Conn, error) 
 	return nil, fmt.Errorf("dial %s: no member has this address", addr)
 }
 
-// metadata asks any seed; topics are left out or all there are.
-func metadata(ctx context.Context, c *kgo.Client, topics bool) (*kmsg.MetadataResponse, error) {
-	ask := kmsg.NewPtrMetadataRequest()
-	if !topics {
-		ask.Topics = []kmsg.MetadataRequestTopic{}
-	}
-	answer, err := ask.RequestWith(ctx, c)
+// metadata asks any seed for all topics.
+func metadata(ctx context.Context, c *kgo.Client) (*kmsg.MetadataResponse, error) {
+	answer, err := kmsg.NewPtrMetadataRequest().RequestWith(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("ask for metadata: %w", err)
 	}

@@ -53,7 +53,7 @@ func (k *kafka) MoveLeaders(ctx context.Context, topic string) (int, error) {
 // prefer puts the member after each partition's leader first in its list of replicas, and says who
 // that is.
 func (k *kafka) prefer(ctx context.Context, c *kgo.Client, topic string) (map[spot]int32, error) {
-	known, err := metadata(ctx, c, true)
+	known, err := metadata(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func await(ctx context.Context, c *kgo.Client, done func(map[spot]int32) bool) e
 
 // leaders are the leaders of all partitions but the cluster's own.
 func leaders(ctx context.Context, c *kgo.Client) (map[spot]int32, error) {
-	known, err := metadata(ctx, c, true)
+	known, err := metadata(ctx, c)
 	if err != nil {
 		return nil, err
 	}

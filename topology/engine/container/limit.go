@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
@@ -14,21 +13,26 @@ import (
 const period = 100_000
 
 // Limit narrows each member. A process that needs more memory than it may have is ended by the
-// kernel; lifting starts it again.
+// kernel; lifting starts it again. Lifted, a member may use what the machine has: the daemon knows
+// no way back to no limit at all.
 func (e *Engine) Limit(ctx context.Context, cores float64, memory int64) (
 	func(context.Context) error, error,
 ) {
 	if !e.running {
 		return nil, fmt.Errorf("limit %s: it is stopped", e.info.Name)
 	}
+	machine, err := e.daemon.api.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("limit %s: %w", e.info.Name, err)
+	}
 	var r, free container.Resources
 	if cores > 0 {
 		r.CPUPeriod, r.CPUQuota = period, max(1000, int64(cores*period))
-		free.CPUPeriod, free.CPUQuota = period, int64(runtime.NumCPU())*period
+		free.CPUPeriod, free.CPUQuota = period, int64(machine.Info.NCPU)*period
 	}
 	if memory > 0 {
 		r.Memory, r.MemorySwap = memory, memory
-		free.Memory, free.MemorySwap = -1, -1
+		free.Memory, free.MemorySwap = machine.Info.MemTotal, 2*machine.Info.MemTotal
 	}
 	lift := func(ctx context.Context) error { return e.lift(ctx, free) }
 	if err := e.update(ctx, r); err != nil {

@@ -49,6 +49,7 @@ type dress struct {
 	env     map[string]string
 	command []string
 	files   map[string]string // text by path
+	user    string            // "" is the image's own
 }
 
 // create makes a member's container; it does not run yet.
@@ -73,7 +74,9 @@ func (e *Engine) request(m *member, labels map[string]string) testcontainers.Con
 	request := testcontainers.ContainerRequest{
 		Image: e.image, Name: m.name, Labels: labels,
 		Env: d.env, Cmd: d.command, ExposedPorts: []string{inside.String()},
-		ConfigModifier: func(c *container.Config) { c.StopSignal = e.product.signal },
+		ConfigModifier: func(c *container.Config) {
+			c.StopSignal, c.User = e.product.signal, d.user
+		},
 		HostConfigModifier: func(h *container.HostConfig) {
 			h.PortBindings = network.PortMap{inside: {{
 				HostIP: netip.AddrFrom4([4]byte{127, 0, 0, 1}), HostPort: strconv.Itoa(m.port),

@@ -18,13 +18,18 @@ func newPostgres(e *Engine) (engine.Engine, error) {
 		port: 5432, data: "/var/lib/postgresql/data", asked: "a session",
 		signal: "SIGINT", // the default waits for clients to leave
 		dress: func(*member) dress {
-			return dress{
-				env: map[string]string{
-					"POSTGRES_USER": "faultline", "POSTGRES_DB": "faultline",
-					"POSTGRES_HOST_AUTH_METHOD": "trust",
-				},
-				command: []string{"postgres", "-c", "max_connections=400"},
+			env := map[string]string{
+				"POSTGRES_USER": "faultline", "POSTGRES_DB": "faultline",
+				"POSTGRES_HOST_AUTH_METHOD": "trust",
 			}
+			command := []string{"postgres", "-c", "max_connections=400"}
+			if e.cfg.Disk > 0 {
+				// The log takes its room in pieces, by default so large that a full disk is met late.
+				env["POSTGRES_INITDB_ARGS"] = "--wal-segsize=1"
+				command = append(command, "-c", "min_wal_size=2MB", "-c", "max_wal_size=8MB",
+					"-c", "wal_recycle=off")
+			}
+			return dress{env: env, command: command}
 		},
 		probe: e.probing(openSession),
 	}
