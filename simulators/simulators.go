@@ -30,6 +30,8 @@ type Env struct {
 	TracePrefix [8]byte
 	// Key signs and verifies the tokens that the topology's auth services issue.
 	Key []byte
+	// Run is what the run is known by: containers that are made for it carry it as a label.
+	Run string
 	// Logs is the folder that what programs of the user's own print is kept in, made when it is
 	// first needed; "" keeps none.
 	Logs string

@@ -89,7 +89,8 @@ func (r *run) setUp(ctx context.Context) error {
 	prefix, key := r.identity()
 	r.env = &simulators.Env{
 		Topology: r.plan.AsBuilt, Recorder: r.recorder, Seed: r.plan.Seed, TracePrefix: prefix, Key: key,
-		Code: r.opt.Code, Logs: filepath.Join(filepath.Dir(r.opt.Dir), "logs"),
+		Code: r.opt.Code, Run: filepath.Base(filepath.Dir(r.opt.Dir)),
+		Logs: filepath.Join(filepath.Dir(r.opt.Dir), "logs"),
 	}
 	authority, err := auth.New(key)
 	if err != nil {

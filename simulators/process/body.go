@@ -27,6 +27,8 @@ type body interface {
 	kill()
 	// freeze holds it where it stands until thaw is called; ok is false when it is held already.
 	freeze() (thaw func(), ok bool)
+	// discard removes what is left of it, once it has ended and nobody is connected to it any more.
+	discard() error
 	// patience is how long it may take to end when it was asked to.
 	patience() time.Duration
 }
@@ -63,6 +65,7 @@ func (f *function) ended() <-chan struct{} { return f.returned }
 func (f *function) said() <-chan struct{}  { return nil }
 func (f *function) stop()                  { f.cancel() }
 func (f *function) kill()                  { f.cancel() }
+func (f *function) discard() error         { return nil }
 func (f *function) patience() time.Duration {
 	return endWithin
 }

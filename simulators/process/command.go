@@ -130,6 +130,7 @@ func (c *command) ended() <-chan struct{}  { return c.over }
 func (c *command) said() <-chan struct{}   { return c.output.said }
 func (c *command) end() error              { return c.err }
 func (c *command) kill()                   { c.signal(syscall.SIGKILL) }
+func (c *command) discard() error          { return c.output.close() }
 func (c *command) patience() time.Duration { return c.own.StopWithin }
 
 // stop asks a frozen program too, which can hear only when it goes on.

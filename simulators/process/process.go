@@ -23,6 +23,7 @@ import (
 	"github.com/faultline-sim/faultline/simulators/auth"
 	"github.com/faultline-sim/faultline/simulators/service/program"
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/engine"
 	"github.com/faultline-sim/faultline/topology/wire/relay"
 )
 
@@ -42,6 +43,7 @@ type Node struct {
 	authority *auth.Authority
 	called    bool // others dial it
 
+	image    string          // that containers are made of; set before the first begins
 	life     context.Context // ends with Close
 	endLife  context.CancelFunc
 	revivals sync.WaitGroup
@@ -51,7 +53,10 @@ type Node struct {
 	closed bool
 }
 
-var _ simulators.Replicated = (*Node)(nil)
+var (
+	_ simulators.Limited = (*Node)(nil)
+	_ engine.Metered     = (*Node)(nil)
+)
 
 // New makes a node that does not run yet.
 func New(c Config) (*Node, error) {
@@ -88,6 +93,9 @@ func (n *Node) Start(ctx context.Context) error {
 	if err := n.declare(ctx); err != nil {
 		return err
 	}
+	if err := n.fetch(ctx); err != nil {
+		return err
+	}
 	var all errgroup.Group
 	for _, s := range n.all() {
 		all.Go(func() error { return n.start(ctx, s) })
@@ -95,10 +103,11 @@ func (n *Node) Start(ctx context.Context) error {
 	return all.Wait()
 }
 
-// newBody is what is to run in a replica's place.
-func (n *Node) newBody(port *relay.Port, replica int) (body, error) {
+// newBody is what is to run in a replica's place, and its way to others.
+func (n *Node) newBody(ctx context.Context, replica int) (body, *relay.Port, error) {
 	if n.Run != nil {
-		return newFunction(n.Run, port), nil
+		port := relay.NewPort(n.Env.Fabric, n.Node.Name, replica)
+		return newFunction(n.Run, port), port, nil
 	}
 	own := n.Node.Own
 	var want func(string) bool
@@ -107,9 +116,12 @@ func (n *Node) newBody(port *relay.Port, replica int) (body, error) {
 	}
 	out, err := newOutput(n.Env.Logs, n.Env.Topology.Short(n.Node.Name), replica, want)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return newCommand(own, out), nil
+	if len(own.Command) == 0 {
+		return n.newContained(ctx, replica, out)
+	}
+	return newCommand(own, out), relay.NewPort(n.Env.Fabric, n.Node.Name, replica), nil
 }
 
 // Inject is not possible: nobody but the function itself decides what it does.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/engine/container/service"
 )
 
 // readyPoll is how often it is asked whether a program is ready.
@@ -28,7 +29,11 @@ func (n *Node) ReadyWithin() time.Duration {
 	if n.Run != nil {
 		return 0
 	}
-	return n.Node.Own.Ready.Within + declareWithin
+	within := n.Node.Own.Ready.Within + declareWithin
+	if n.contained() {
+		within += service.BuildWithin
+	}
+	return within
 }
 
 // declareWithin is the time for making channels and tables.

@@ -39,7 +39,9 @@ func (n *Node) start(ctx context.Context, s *slot) error {
 		if !r.over() {
 			return nil
 		}
-		r.port.Close()
+		if err := r.close(); err != nil {
+			return fmt.Errorf("start %s[%d]: %w", n.Node.Name, s.index, err)
+		}
 	}
 	s.deaths.Store(0)
 	return n.begin(ctx, s)
@@ -50,13 +52,11 @@ func (n *Node) begin(ctx context.Context, s *slot) error {
 	if n.isClosed() {
 		return fmt.Errorf("start %s[%d]: it is closed", n.Node.Name, s.index)
 	}
-	port := relay.NewPort(n.Env.Fabric, n.Node.Name, s.index)
-	r := &replica{port: port, returned: make(chan struct{})}
-	body, err := n.newBody(port, s.index)
+	body, port, err := n.newBody(ctx, s.index)
 	if err != nil {
 		return fmt.Errorf("start %s[%d]: %w", n.Node.Name, s.index, err)
 	}
-	r.body = body
+	r := &replica{port: port, body: body, returned: make(chan struct{})}
 	s.running.Store(r)
 	err = n.run(ctx, s, r)
 	if err == nil {
@@ -177,8 +177,11 @@ func (n *Node) leave(ctx context.Context, r *replica, abrupt bool) error {
 		r.port.Sever()
 		n.awaitKilled(r)
 	}
-	return r.port.Close()
+	return r.close()
 }
+
+// close removes what is left of a replica that has ended.
+func (r *replica) close() error { return errors.Join(r.port.Close(), r.body.discard()) }
 
 // killedWithin bounds the wait for what was killed: nothing but a function outlives it.
 const killedWithin = 5 * time.Second

@@ -48,7 +48,7 @@ func (n *Node) reviveOnce(s *slot, dead *replica) (again *replica, done bool) {
 		return nil, true
 	}
 	if dead != nil {
-		dead.port.Close()
+		dead.close()
 	}
 	return nil, n.begin(n.life, s) == nil
 }

@@ -17,6 +17,7 @@ type Port struct {
 	fabric  wire.Fabric
 	node    string
 	replica int
+	within  *wire.Namespace // where the process is; nil is this machine's own network
 	gate    gate
 
 	mu     sync.Mutex
@@ -26,6 +27,12 @@ type Port struct {
 // NewPort is the port of one replica of a node, without connections.
 func NewPort(fabric wire.Fabric, node string, replica int) *Port {
 	return &Port{fabric: fabric, node: node, replica: replica}
+}
+
+// NewPortIn is the port of a replica in a network of its own: what it dials listens there, on
+// 127.0.0.1, and what it listens on is reached there.
+func NewPortIn(fabric wire.Fabric, n wire.Namespace, node string, replica int) *Port {
+	return &Port{fabric: fabric, node: node, replica: replica, within: &n}
 }
 
 // Out opens the process's way to another node and yields its relays: one, or over Kafka one for
@@ -79,9 +86,9 @@ func (p *Port) brokers(name string, dialer wire.Dialer) ([]*Relay, error) {
 func (p *Port) open(
 	name string, number int, dial func(context.Context) (net.Conn, error),
 ) (*Relay, error) {
-	l, err := listen(p.fabric, name, number)
+	l, err := p.listen(name, number)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open relay %q: %w", name, err)
 	}
 	r := newRelay(l, dial, &p.gate)
 	p.mu.Lock()
@@ -90,14 +97,29 @@ func (p *Port) open(
 	return r, nil
 }
 
+// listen opens a listener where the process is; the same name and number get the same address each
+// time.
+func (p *Port) listen(name string, number int) (net.Listener, error) {
+	if p.within == nil {
+		return p.fabric.Listen(name, number)
+	}
+	port, err := p.fabric.Port(name, number)
+	if err != nil {
+		return nil, err
+	}
+	return p.within.Listen(context.Background(), local(port))
+}
+
+// local is an address on 127.0.0.1.
+func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
 // Inside reserves the address that the process itself is to listen on.
 func (p *Port) Inside() (string, error) {
 	port, err := p.fabric.Port(p.inside(), p.replica)
 	if err != nil {
 		return "", err
 	}
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	return addr, p.fabric.Announce(p.inside(), p.replica, addr)
+	return local(port), p.fabric.Announce(p.inside(), p.replica, local(port))
 }
 
 // inside is the name under which the fabric knows the process itself, behind its node's listener.
@@ -110,8 +132,10 @@ func (p *Port) Dial(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	return p.fabric.Dialer(w, 0).DialAddr(ctx, "tcp", addr)
+	if p.within != nil {
+		return p.within.Dial(ctx, local(port))
+	}
+	return p.fabric.Dialer(w, 0).DialAddr(ctx, "tcp", local(port))
 }
 
 // In listens as the node and carries what comes to the process.

@@ -10,12 +10,9 @@ package relay
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"sync"
-
-	"github.com/faultline-sim/faultline/topology/wire"
 )
 
 // carrier carries bytes one way until they end.
@@ -200,15 +197,6 @@ func (f first) Read(b []byte) (int, error) {
 		f.told()
 	}
 	return n, err
-}
-
-// listen opens a listener by the fabric; the same name and number get the same address each time.
-func listen(fabric wire.Fabric, name string, number int) (net.Listener, error) {
-	l, err := fabric.Listen(name, number)
-	if err != nil {
-		return nil, fmt.Errorf("open relay %q: %w", name, err)
-	}
-	return l, nil
 }
 
 // errForeign is an address that belongs to nobody at the far end of a wire.
