@@ -12,7 +12,8 @@ KILLS   ?= 50
 TAGGED     = $(shell grep -rlE --include='*_test.go' '^//go:build .*\bcontainers\b' .)
 KILLING    = $(if $(TAGGED),$(shell grep -l '"KILLS"' $(TAGGED)))
 CONTAINED  = $(filter-out $(KILLING),$(TAGGED))
-names      = ^($(shell sed -nE 's/^func ((Test|Example)[A-Za-z0-9_]*)[^A-Za-z0-9_].*/\1/p' $(1) | paste -sd'|' -))$$
+names      = ^($(shell sed -nE '$(test_name)' $(1) | paste -sd'|' -))$$
+test_name  = s/^func ((Test|Example)[A-Za-z0-9_]*)[^A-Za-z0-9_].*/\1/p
 folders    = $(sort $(dir $(1)))
 in_docker  = env $$(.ci/docker/env) $(GO)
 
@@ -33,7 +34,7 @@ demo: build ## run the iot-platform, take a partner cloud away, print the verdic
 test: ## all tests, with the race detector
 	$(GO) test -race -timeout 30m ./...
 
-test-containers: ## tests with real brokers, in Docker; where no registry answers, .ci/docker builds the images
+test-containers: ## tests with real brokers, in Docker; images that cannot be pulled are built
 	@.ci/docker/up
 	@$(if $(CONTAINED),,echo 'no test carries the tag "containers"')
 	$(if $(CONTAINED),$(in_docker) test -race -tags containers -timeout 40m -count 1 \
@@ -49,7 +50,7 @@ agree: ## the library's verdicts on containers beside those on embedded engines,
 	@.ci/docker/up
 	$(in_docker) run ./scenarios/agree
 
-library: build ## run every shipped scenario and broken twin and compare with what it expects; COUNT=10 repeats
+library: build ## run every shipped scenario and broken twin, compare; COUNT=10 repeats
 	$(BIN) test $(LIBRARY) --count $(COUNT)
 
 lint: ## formatting, vet, design faults of the shipped topologies, mistakes in the shipped scenarios
@@ -72,5 +73,5 @@ fuzz: ## fuzz every parser for FUZZTIME each
 bench: build ## the promised figures beside what they are here, as one table; takes some minutes
 	$(GO) run ./scenarios/bench -long
 
-ci: lint test library ## what CI runs; tests in containers too, wherever a Docker daemon can be had
+ci: lint test library ## what CI runs; in containers too, where a Docker daemon can be had
 	@.ci/docker/ci
