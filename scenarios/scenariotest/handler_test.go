@@ -138,6 +138,9 @@ func TestNamesThatStandForNothing(t *testing.T) {
 		"process of no node": {scenariotest.Process("wroker", idle), `did you mean "worker"`},
 		"process of a fleet": {scenariotest.Process("app", idle), `"app" is a fleet`},
 		"set without node":   {scenariotest.Set("wroker.replicas=2"), `wroker`},
+		"no such engines":    {scenariotest.Engines("container"), `did you mean "containers"`},
+		"no such image": {scenariotest.Images("testdata/images-mistaken.yaml"),
+			`did you mean "redis:7.4"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := scenariotest.Play(t.Context(), ordersCut, scenariotest.Out(t.TempDir()), c.option)
