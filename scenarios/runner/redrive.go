@@ -46,10 +46,10 @@ func (r *run) redrive(ctx context.Context, a scenarios.Act) error {
 func (r *run) redriveOne(ctx context.Context, from string, m *message.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, redriveWithin)
 	defer cancel()
-	origin := m.Headers[message.HeaderOrigin]
+	origin := r.plan.AsBuilt.Origin(from, m.Headers[message.HeaderOrigin])
 	to := r.plan.AsBuilt.Node(topology.ChannelNode(origin))
 	if to == nil || to.Kind != topology.Broker {
-		return fmt.Errorf("its origin %q is no channel of the topology", origin)
+		return fmt.Errorf("its origin %q is no channel of the topology", m.Headers[message.HeaderOrigin])
 	}
 	broker, err := r.auditors.broker(to)
 	if err != nil {

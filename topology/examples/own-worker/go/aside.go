@@ -43,7 +43,6 @@ func (w *worker) setAside(ctx context.Context, m kafka.Message, f failure) bool 
 	told := url.Values{
 		"reason":       {f.reason},
 		"attempts":     {strconv.Itoa(f.attempts)},
-		"origin":       {"stream/" + m.Topic},
 		"firstfailure": {f.first.UTC().Format(time.RFC3339Nano)},
 		"lastfailure":  {f.last.UTC().Format(time.RFC3339Nano)},
 	}
