@@ -36,7 +36,8 @@ const (
 // Evidence: Fault rows, Produce rows, arrivals. Valid: the fault bit and healed, and the time is
 // within the bound. Invalid: it is longer, or never (late-recovery, naming the last message that
 // was unwell). Unknown: no injection, no bite, no heal, load that ended before within + hold had
-// passed, latency over its bound while the harness was delayed, no messages, or shed events.
+// passed, a recovery that is late by no more than a delay of the harness explains (20 times as
+// much, from 100 ms on), no messages, or shed events.
 //
 // It cannot resolve times below a bucket. Cost: one pass over the flow's rows and a few words a
 // bucket. Source: Google SRE workbook, recovery as sustained; DESIGN of this project, section 9.
@@ -128,9 +129,11 @@ func (c *recovery) rule(line *timeline, steady norm, heal time.Duration, r *ruli
 
 func (c *recovery) late(line *timeline, w Window, worst int64, took time.Duration, held bool,
 	r *ruling) {
-	if delay := c.ledger.delay(w); line.onlyLate && delay > int64(delayTolerance) {
-		r.doubt("a quieter machine: the harness was delayed by %v while the flow was late",
-			time.Duration(delay).Round(time.Millisecond))
+	over := breach{latency: true, excess: took - c.p.Within}
+	delay, excused := c.ledger.excuses(w, over)
+	if excused || line.onlyLate && delay > delayTolerance {
+		r.doubt("a quieter machine: the harness was delayed by %v before the flow was well",
+			delay.Round(time.Millisecond))
 	}
 	text := fmt.Sprintf("%s was well again %v after the heal, allowed %v", c.p.Flow,
 		seconds(int64(took)), c.p.Within)
