@@ -100,6 +100,27 @@ func (m Machine) unable(n *topology.Node, kind Kind) string {
 		"wire: \"* -> %s\"", n.Name, n.Name)
 }
 
+// enginesExist refuses a broker or store for which there is no engine of the sort it is to have.
+func (p *parser) enginesExist() {
+	for _, n := range p.s.AsBuilt.Nodes {
+		if targetOf(n) != OnEngine || p.opt.Saved != nil {
+			continue
+		}
+		set := features.Choose(n, p.s.Engines)
+		if _, ok := features.Of(set, n); ok {
+			continue
+		}
+		var accepted []string
+		for _, other := range []features.Set{features.Embedded, features.Container} {
+			if _, ok := features.Of(other, n); ok {
+				accepted = append(accepted, string(other))
+			}
+		}
+		p.diags.Add(n.At, "no-engine", "%q speaks %s, for which there is no engine of sort %s, "+
+			"accepted: %s", n.Name, n.Protocol, set, strings.Join(accepted, ", "))
+	}
+}
+
 // oneProcess refuses what one engine's process cannot have done to it together: an act on a process
 // that another has taken away, and a full disk that a restart would empty.
 func (p *parser) oneProcess() {

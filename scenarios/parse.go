@@ -172,6 +172,7 @@ func (p *parser) read() {
 			"a scenario needs load: add \"load: {FLOW: 100/s}\", flows: %s",
 			strings.Join(p.sourceNames(), ", "))
 	}
+	p.enginesExist()
 	p.assertions(assert, expect)
 	p.consistent()
 	if s.Deadline == 0 {
