@@ -121,6 +121,9 @@ func (c *Program) Resume(ctx context.Context) error {
 	return nil
 }
 
+// boundless is more memory than there is: daemons take no bound away that they have put on.
+const boundless = 1 << 50
+
 // period is the window that processor time is counted out in, in µs.
 const period = 100_000
 
@@ -134,8 +137,11 @@ func (c *Program) Limit(ctx context.Context, cores float64, memory int64) error 
 	if cores < 0 {
 		r.CPUQuota = int64(runtime.NumCPU()) * period
 	}
-	if memory != 0 {
-		r.Memory, r.MemorySwap = max(-1, memory), max(-1, memory)
+	switch {
+	case memory > 0:
+		r.Memory, r.MemorySwap = memory, memory
+	case memory < 0:
+		r.Memory, r.MemorySwap = boundless, -1
 	}
 	_, err := c.pod.docker.API().ContainerUpdate(ctx, c.id,
 		client.ContainerUpdateOptions{Resources: &r})
