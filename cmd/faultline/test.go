@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/faultline-sim/faultline/reports"
+	"github.com/faultline-sim/faultline/scenarios/runner"
 )
 
 // testOptions are the flags of test.
@@ -110,6 +111,11 @@ func (t *terminal) testOne(ctx context.Context, file string, o runOptions) teste
 		return tested{file: file, err: context.Cause(ctx)}
 	}
 	begun := time.Now()
+	o.progress = func(p runner.Progress) {
+		if p.Long {
+			fmt.Fprintf(t.err, "faultline: %s: %s\n", file, reports.Plain(p.Text))
+		}
+	}
 	report, err := t.runScenario(ctx, file, o)
 	return tested{judged: report, file: file, err: err, took: time.Since(begun)}
 }

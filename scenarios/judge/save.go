@@ -52,7 +52,8 @@ func End(dir *rundir.Dir, f Facts) (reports.Report, []spec.Difference, error) {
 	return Compare(dir.Path())
 }
 
-// NewFacts is what an outcome, nil for none, leaves to be known. Stopped is the error the run ended with.
+// NewFacts is what an outcome, nil for none, leaves to be known. Stopped is the error the run ended
+// with.
 func NewFacts(out *runner.Outcome, stopped error, version, repeat string) Facts {
 	f := Facts{Faultline: version, Repeat: repeat}
 	if stopped != nil {
@@ -94,8 +95,9 @@ const planFormat = 2
 // done before the run, so that a killed run can be judged too.
 func SavePlan(dir *rundir.Dir, p *scenarios.Plan) error {
 	s := saved{
-		Format: planFormat, File: p.File, Seed: p.Seed, Engines: p.Engines, Plan: p.String(), Topology: p.TopologyFile,
-		Phases: p.Phases, Acts: p.Acts, Flows: p.Flows, Promise: p.Promise,
+		Format: planFormat, File: p.File, Seed: p.Seed, Engines: p.Engines, Plan: p.String(),
+		Topology: p.TopologyFile,
+		Phases:   p.Phases, Acts: p.Acts, Flows: p.Flows, Promise: p.Promise,
 	}
 	if p.AsBuilt != p.Promise {
 		s.AsBuilt = p.AsBuilt
@@ -152,7 +154,8 @@ func load(path string) (*scenarios.Plan, Facts, error) {
 		s.AsBuilt = s.Promise
 	}
 	scenario, diags, err := scenarios.Load(filepath.Join(path, rundir.ScenarioFile), scenarios.Options{
-		Seed: &s.Seed, Engines: s.Engines, Saved: &scenarios.Topologies{Promise: s.Promise, AsBuilt: s.AsBuilt},
+		Seed: &s.Seed, Engines: s.Engines,
+		Saved: &scenarios.Topologies{Promise: s.Promise, AsBuilt: s.AsBuilt},
 	})
 	if err == nil && !diags.Empty() {
 		err = fmt.Errorf("this program does not understand the run's scenario:\n%s", diags.String())

@@ -185,8 +185,11 @@ func (r *run) engineProgress(p stack.Progress) {
 		r.say("%s: %s failed: %s", p.Node, p.Engine, strings.TrimSuffix(first, ":"))
 	case p.State == "ready":
 		r.say("%s: %s ready after %s", p.Node, p.Engine, p.Took.Round(time.Millisecond))
-	case p.State != "starting" || r.contained(p.Node):
-		r.say("%s: %s %s", p.Node, p.Engine, p.State)
+	case p.State == "starting" && !r.contained(p.Node):
+	case p.State == "starting":
+		r.say("%s: %s starting", p.Node, p.Engine)
+	default: // an image is on its way
+		r.tell(Progress{Text: fmt.Sprintf("%s: %s %s", p.Node, p.Engine, p.State), Long: true})
 	}
 }
 
@@ -236,21 +239,22 @@ func (r *run) close(err error) error {
 func (r *run) outcome() *Outcome { return &r.out }
 
 // say tells the user what just happened.
-func (r *run) say(format string, args ...any) { r.tell(fmt.Sprintf(format, args...)) }
+func (r *run) say(format string, args ...any) {
+	r.tell(Progress{Text: fmt.Sprintf(format, args...)})
+}
 
 // tick tells the user how far the run is.
-func (r *run) tick() { r.tell("") }
+func (r *run) tick() { r.tell(Progress{}) }
 
-func (r *run) tell(text string) {
+// tell completes what there is to tell with how far the run is.
+func (r *run) tell(p Progress) {
 	if r.opt.Progress == nil {
 		return
 	}
 	r.telling.Lock()
 	defer r.telling.Unlock()
-	p := Progress{
-		At: time.Duration(r.recorder.Now()), Text: text, Phase: r.phaseNow(),
-		Sent: r.sent.Load(), Asked: r.asked, Faults: int(r.inForce.Load()),
-	}
+	p.At, p.Phase = time.Duration(r.recorder.Now()), r.phaseNow()
+	p.Sent, p.Asked, p.Faults = r.sent.Load(), r.asked, int(r.inForce.Load())
 	if r.stack != nil {
 		p.API = r.stack.Fabric().API()
 	}

@@ -40,6 +40,7 @@ type Progress struct {
 	At     time.Duration // since the run began
 	Phase  string
 	Text   string // what just happened, "" for a mere tick
+	Long   bool   // what Text tells of may take minutes, as pulling an image does
 	API    string
 	Sent   int64 // messages offered so far
 	Asked  int64 // messages the plan will offer in all

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,18 +24,19 @@ func TestOneAtATimeUsesAnEngine(t *testing.T) {
 				return nil
 			})
 		}
-		go use(t.Context(), "queue", "first", time.Second)
+		var others sync.WaitGroup
+		others.Go(func() { use(t.Context(), "queue", "first", time.Second) })
 		synctest.Wait()
 		if err := use(t.Context(), "archive", "elsewhere", 0); err != nil {
 			t.Fatal(err)
 		}
 		hurried, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		go use(t.Context(), "queue", "second", time.Second)
+		others.Go(func() { use(t.Context(), "queue", "second", time.Second) })
 		if err := use(hurried, "queue", "late", 0); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v of who could not wait, want the deadline's", err)
 		}
-		time.Sleep(2 * time.Second)
+		others.Wait()
 		close(done)
 		var got []string
 		for who := range done {
