@@ -141,7 +141,7 @@ func (c *Program) Limit(ctx context.Context, cores float64, memory int64) error 
 	case memory > 0:
 		r.Memory, r.MemorySwap = memory, memory
 	case memory < 0:
-		r.Memory, r.MemorySwap = boundless, -1
+		r.Memory, r.MemorySwap = boundless, boundless
 	}
 	_, err := c.pod.docker.API().ContainerUpdate(ctx, c.id,
 		client.ContainerUpdateOptions{Resources: &r})
