@@ -81,7 +81,7 @@ func TestDisconnectAll(t *testing.T) {
 			if err != nil || n == 0 {
 				t.Errorf("disconnect/one client/want it dropped, got %d and %v", n, err)
 			}
-			if !closed(c) {
+			if _, err := c.Read(make([]byte, 1)); err == nil {
 				t.Error("disconnect/an idle connection/it is still open")
 			}
 			if err := b.user(t).put(b.ctx, 2); err != nil {

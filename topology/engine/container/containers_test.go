@@ -4,7 +4,6 @@ package container_test
 
 import (
 	"context"
-	"net"
 	"os/exec"
 	"strings"
 	"testing"
@@ -92,10 +91,4 @@ func nothingIsLeft(t *testing.T) {
 			t.Errorf("%s left behind: %s %v", kind, out, err)
 		}
 	}
-}
-
-// closed is a connection that its far end has ended.
-func closed(c net.Conn) bool {
-	_, err := c.Read(make([]byte, 1))
-	return err != nil
 }

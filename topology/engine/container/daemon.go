@@ -20,6 +20,9 @@ type daemon struct {
 // connect finds the daemon and makes sure that it answers.
 func connect(ctx context.Context) (*daemon, error) {
 	settle()
+	if err := named(ctx); err != nil {
+		return nil, unreachable(err)
+	}
 	provider, err := testcontainers.NewDockerProvider(
 		testcontainers.WithLogger(log.NewNoopLogger()))
 	if err != nil {
@@ -30,6 +33,21 @@ func connect(ctx context.Context) (*daemon, error) {
 		return nil, unreachable(err)
 	}
 	return d, nil
+}
+
+// named asks the daemon that DOCKER_HOST names, if it does. The library would go on to another one
+// where that one does not answer.
+func named(ctx context.Context) error {
+	if os.Getenv(client.EnvOverrideHost) == "" {
+		return nil
+	}
+	api, err := client.New(client.FromEnv)
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	_, err = api.Ping(ctx, client.PingOptions{})
+	return err
 }
 
 // reaperOff is where the library reads, once in a process, that it shall not run its reaper: a
