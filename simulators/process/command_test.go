@@ -47,6 +47,28 @@ func TestACommandReachesItsNeighboursOverWiresAlone(t *testing.T) {
 	}
 }
 
+func TestANeighbourOfAnotherProtocolIsAPlainWire(t *testing.T) {
+	s := newStage(t, "command: %PROGRAM%, env: {"+playsEnv+": serves, ASKS: $wire(legacy)}")
+	s.legacy()
+	s.start()
+	if got, err := s.ask("/legacy"); err != nil || got != "hello" {
+		t.Fatalf("asked the legacy through the worker: %q, %v", got, err)
+	}
+	way := topology.Wire{From: "worker", To: "legacy"}
+	hole, err := s.env.Fabric.Inject(t.Context(), wire.Fault{
+		Name: "cut", Wire: way, Replica: -1, Kind: wire.Cut,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.ask("/legacy"); err != nil || !strings.HasPrefix(got, "the legacy ") {
+		t.Errorf("with its wire cut the legacy was asked: %q, %v", got, err)
+	}
+	if err := hole.Heal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestEnvironment(t *testing.T) {
 	t.Setenv("WORKER_SECRET", "hush")
 	t.Setenv("UNNAMED", "not for it")

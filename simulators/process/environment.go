@@ -18,7 +18,26 @@ import (
 	"github.com/faultline-sim/faultline/topology/wire/relay"
 )
 
-// surroundings are what one replica is given.
+// surroundings are what one replica is given. Its environment has, for each neighbour that the node
+// dials, the address to dial under the neighbour's short name in upper case, with _ for all that is
+// no letter or digit:
+//
+//	MQTT_URL             tcp://127.0.0.1:14711       a broker "mqtt" that speaks MQTT
+//	STREAM_BROKERS       127.0.0.1:14712,…           a broker "stream" that speaks Kafka
+//	STREAM_GROUP         worker1                     the consumer group to take its messages in
+//	DATA_API_URL         http://127.0.0.1:14713      a service or cloud "data_api"
+//	DATALAKE_URL         http://127.0.0.1:14714      a store "datalake" that speaks S3
+//	DATA_WAREHOUSE_URL   postgres://faultline@…      a store "data_warehouse"
+//	CACHE_URL            redis://127.0.0.1:14715     a store "cache"
+//	LEGACY_ADDR          127.0.0.1:14716             a node "legacy" whose protocol is tcp
+//	MQTT_USER, MQTT_TOKEN                            for a neighbour that asks for tokens
+//	LISTEN_ADDR, PORT    127.0.0.1:14717, 14717      where it is to listen
+//	REPLICA              0                           which of the node's replicas it is
+//
+// Where the node has one neighbour of a protocol its address also stands under MQTT_URL,
+// KAFKA_BROKERS, DATABASE_URL, REDIS_URL, or S3_ENDPOINT and AWS_ENDPOINT_URL_S3; beside a store of
+// S3 stand AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION. What the node's env: names takes
+// the place of all of these. A function has LISTEN_ADDR and PORT only where others call it.
 type surroundings struct {
 	env     map[string]string
 	awaited []*relay.Relay    // over which it must have begun to take messages before it is ready
@@ -28,9 +47,17 @@ type surroundings struct {
 
 // general are the names that a protocol's address is also known by where a node has one neighbour
 // that speaks it.
-var general = map[string]string{
-	"mqtt": "MQTT_URL", "kafka": "KAFKA_BROKERS", "s3": "S3_ENDPOINT",
-	"postgres": "DATABASE_URL", "redis": "REDIS_URL",
+var general = map[string][]string{
+	"mqtt": {"MQTT_URL"}, "kafka": {"KAFKA_BROKERS"}, "postgres": {"DATABASE_URL"},
+	"redis": {"REDIS_URL"}, "s3": {"S3_ENDPOINT", "AWS_ENDPOINT_URL_S3"},
+}
+
+// credentials are what clients of a protocol insist on having, though nobody checks it here.
+var credentials = map[string]map[string]string{
+	"s3": {
+		"AWS_ACCESS_KEY_ID": "faultline", "AWS_SECRET_ACCESS_KEY": "faultline",
+		"AWS_REGION": "us-east-1",
+	},
 }
 
 // surroundings opens the replica's way over each of the node's wires and says how each is called.
@@ -59,9 +86,12 @@ func (n *Node) surroundings(port *relay.Port, index int) (surroundings, error) {
 		}
 	}
 	for protocol, values := range byProtocol {
-		if name := general[protocol]; name != "" && len(values) == 1 {
-			near.env[name] = values[0]
+		for _, name := range general[protocol] {
+			if len(values) == 1 {
+				near.env[name] = values[0]
+			}
 		}
+		maps.Copy(near.env, credentials[protocol])
 	}
 	if !n.called && n.Run != nil {
 		return near, nil

@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -62,6 +63,8 @@ func play(part string) int {
 		}
 		fmt.Println("child", cmd.Process.Pid)
 		select {}
+	case "echoes":
+		echo()
 	case "logs":
 		fmt.Println("warming up")
 		fmt.Println("now listening on 7")
@@ -87,15 +90,48 @@ func serve(ctx context.Context) {
 		defer answer.Body.Close()
 		io.Copy(w, answer.Body)
 	})
+	mux.HandleFunc("GET /legacy", func(w http.ResponseWriter, _ *http.Request) {
+		c, err := net.Dial("tcp", os.Getenv("LEGACY_ADDR"))
+		if err != nil {
+			http.Error(w, "the legacy cannot be asked", http.StatusBadGateway)
+			return
+		}
+		defer c.Close()
+		fmt.Fprintln(c, "hello")
+		answer, err := bufio.NewReader(c).ReadString('\n')
+		if err != nil {
+			answer = "the legacy does not answer"
+		}
+		fmt.Fprint(w, strings.TrimSpace(answer))
+	})
+	l := listen()
+	server := &http.Server{Handler: mux}
+	go server.Serve(l)
+	<-ctx.Done()
+	server.Shutdown(context.Background())
+}
+
+func listen() net.Listener {
 	l, err := net.Listen("tcp4", os.Getenv("LISTEN_ADDR"))
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	server := &http.Server{Handler: mux}
-	go server.Serve(l)
-	<-ctx.Done()
-	server.Shutdown(context.Background())
+	return l
+}
+
+// echo answers each line with itself, in a protocol that nobody knows.
+func echo() {
+	for l := listen(); ; {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			io.Copy(c, c)
+		}()
+	}
 }
 
 // stage is a topology with a worker, played by this test's program, that calls an archive.
@@ -123,6 +159,7 @@ nodes:
   home.app: {kind: fleet}
   worker: {kind: service, ` + strings.ReplaceAll(worker, "%PROGRAM%", "'"+self+"'") + `}
   archive: {kind: service}
+  legacy: {kind: store, protocol: tcp, command: ` + "'" + self + "'" + `, env: {` + playsEnv + `: echoes}}
 flows:
   order: {path: ` + path + `}
 `
@@ -172,6 +209,21 @@ func (s *stage) archive() {
 	})}
 	go server.Serve(l)
 	s.t.Cleanup(func() { server.Close() })
+}
+
+// legacy starts the neighbour that speaks a protocol of its own.
+func (s *stage) legacy() {
+	s.t.Helper()
+	n, err := process.New(process.Config{
+		Env: s.env, Node: s.env.Topology.Node("legacy"), Clients: cast.Clients(),
+	})
+	if err == nil {
+		err = n.Start(s.t.Context())
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { n.Close() })
 }
 
 func (s *stage) start() {
