@@ -18,7 +18,12 @@ func docker(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// container is the id of the test's only container.
+// lines are how many lines a text has.
+func lines(text string) int {
+	return len(strings.Fields(text))
+}
+
+// containerOf is the id of the test's only container.
 func containerOf(t *testing.T) string {
 	t.Helper()
 	return docker(t, "ps", "--all", "--quiet", "--filter", "label=faultline.run="+t.Name())
