@@ -13,6 +13,7 @@ import (
 
 	"github.com/faultline-sim/faultline/scenarios"
 	"github.com/faultline-sim/faultline/scenarios/runner"
+	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/d2"
 	"github.com/faultline-sim/faultline/topology/diag"
 	"github.com/faultline-sim/faultline/topology/yamlpos"
@@ -62,28 +63,43 @@ func validate(file string, opt scenarios.Options) (said string, diags diag.List,
 		return "", diags, readFailed(err)
 	}
 	if !isScenario(file, src) {
-		return validateTopology(file, opt.Set)
+		top, said, diags, err := validateTopology(file, opt.Set)
+		return noted(said, top), diags, err
 	}
 	s, diags, err := scenarios.Load(file, opt)
 	if err != nil || !diags.Empty() {
 		return "", diags, readFailedOrNil(err)
 	}
-	said, diags, err = validateTopology(s.TopologyFile, opt.Set)
-	return fmt.Sprintf("%s; a run takes at most %s", said,
-		scenarios.NewPlan(s).Longest().Round(time.Second)), diags, err
+	_, said, diags, err = validateTopology(s.TopologyFile, opt.Set)
+	said = fmt.Sprintf("%s; a run takes at most %s", said,
+		scenarios.NewPlan(s).Longest().Round(time.Second))
+	return noted(said, s.Promise), diags, err
 }
 
-func validateTopology(file string, set []string) (said string, diags diag.List, err error) {
+// noted is what is said of a file, with what cannot be judged of it a line each.
+func noted(said string, t *topology.Topology) string {
+	if t == nil {
+		return said
+	}
+	for _, note := range t.Notes() {
+		said += "\n  note: " + note
+	}
+	return said
+}
+
+func validateTopology(file string, set []string) (
+	top *topology.Topology, said string, diags diag.List, err error,
+) {
 	var drawing *d2.Drawing
-	top, diags, err := loadWith(file, set, &drawing)
+	top, diags, err = loadWith(file, set, &drawing)
 	if err != nil || !diags.Empty() {
-		return "", diags, readFailedOrNil(err)
+		return nil, "", diags, readFailedOrNil(err)
 	}
 	if drawing == nil {
-		return fmt.Sprintf("no drawing; %d wires", len(top.Wires())), diags, nil
+		return top, fmt.Sprintf("no drawing; %d wires", len(top.Wires())), diags, nil
 	}
 	report := d2.Drift(top, drawing)
-	return report.String(), report.Diags, nil
+	return top, report.String(), report.Diags, nil
 }
 
 func readFailedOrNil(err error) error {
