@@ -21,11 +21,12 @@ func newPostgres(e *Engine) (engine.Engine, error) {
 			env := map[string]string{
 				"POSTGRES_USER": "faultline", "POSTGRES_DB": "faultline",
 				"POSTGRES_HOST_AUTH_METHOD": "trust",
+				"POSTGRES_INITDB_ARGS":      "--no-sync", // nothing is in there yet
 			}
 			command := []string{"postgres", "-c", "max_connections=400"}
 			if e.cfg.Disk > 0 {
 				// The log takes its room in pieces, by default so large that a full disk is met late.
-				env["POSTGRES_INITDB_ARGS"] = "--wal-segsize=1"
+				env["POSTGRES_INITDB_ARGS"] += " --wal-segsize=1"
 				command = append(command, "-c", "min_wal_size=2MB", "-c", "max_wal_size=8MB",
 					"-c", "wal_recycle=off")
 			}
