@@ -76,21 +76,19 @@ func (c *command) live(cmd *exec.Cmd, started chan<- error) {
 	c.group = cmd.Process.Pid
 	c.mu.Unlock()
 	c.output.note("started %s as process %d", cmd.Args[0], cmd.Process.Pid)
+	guard, err := newGuard(cmd.Process.Pid)
+	if err != nil {
+		c.output.note("%v; what it starts may outlive a run that is killed", err)
+	}
 	started <- nil
 	if awaitExit(cmd.Process.Pid) {
 		c.endGroup()
 	}
-	err := cmd.Wait()
+	_ = cmd.Wait() // its state tells how it ended
 	c.endGroup()
-	if errors.Is(err, exec.ErrWaitDelay) {
-		err = nil // somebody outside the group holds its output open
-	}
 	status := cmd.ProcessState.String()
 	c.output.note("ended: %s", status)
-	c.err = ended(status, c.output.tail())
-	if err := c.output.close(); err != nil {
-		c.err = errors.Join(c.err, fmt.Errorf("close file of output: %w", err))
-	}
+	c.err = errors.Join(ended(status, c.output.tail()), guard.wait(), c.output.close())
 	close(c.over)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -225,6 +226,34 @@ func TestWhatItStartedEndsWithIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "its child is gone", func() bool { return !alive(pid) })
+}
+
+// A process that is killed takes the programs of its nodes with it, and what these have started.
+func TestNothingOutlivesAProcessThatIsKilled(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), playsEnv+"=guards", "PROCESS_TEST_DIR="+dir)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pids := regexp.MustCompile(`(?:process|child) (\d+)`)
+	var found [][]string
+	until(t, "it says what it has started", func() bool {
+		text, _ := os.ReadFile(filepath.Join(dir, "logs", "worker-0.log"))
+		found = pids.FindAllStringSubmatch(string(text), -1)
+		return len(found) == 2
+	})
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	for _, m := range found {
+		pid, err := strconv.Atoi(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		until(t, "process "+m[1]+" is gone", func() bool { return !alive(pid) })
+	}
 }
 
 // alive says that a process is there and has not ended.

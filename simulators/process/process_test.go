@@ -63,6 +63,8 @@ func play(part string) int {
 		}
 		fmt.Println("child", cmd.Process.Pid)
 		select {}
+	case "guards":
+		return guards()
 	case "echoes":
 		echo()
 	case "logs":
@@ -119,6 +121,23 @@ func listen() net.Listener {
 	}
 	return l
 }
+
+// guards runs a node whose program has a child, and is killed with both still running.
+func guards() int {
+	s := newStage(lonely{}, plays("has a child", ""))
+	s.start()
+	fmt.Println(s.dir)
+	select {}
+}
+
+// lonely stands in for a test in a process that is no test.
+type lonely struct{ testing.TB }
+
+func (lonely) Helper()                  {}
+func (lonely) Cleanup(func())           {}
+func (lonely) Context() context.Context { return context.Background() }
+func (lonely) Fatal(args ...any)        { panic(fmt.Sprint(args...)) }
+func (lonely) TempDir() string          { return os.Getenv("PROCESS_TEST_DIR") }
 
 // echo answers each line with itself, in a protocol that nobody knows.
 func echo() {
