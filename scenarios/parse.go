@@ -183,7 +183,8 @@ func (p *parser) read() {
 // margin is what a run is allowed beside its phases.
 func (p *parser) margin() time.Duration {
 	for _, n := range p.s.AsBuilt.Nodes {
-		if targetOf(n) == OnEngine && features.Choose(n, p.s.Engines) == features.Container {
+		own := n.Own != nil && (n.Own.Image != "" || n.Own.Build != "")
+		if own || targetOf(n) == OnEngine && features.Choose(n, p.s.Engines) == features.Container {
 			return deadlineMargin + containersMargin
 		}
 	}

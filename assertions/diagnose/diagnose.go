@@ -144,7 +144,10 @@ func (w *ward) diallers(node string, s *sign) (unwell, well int) {
 // describe is the sign as one line of evidence.
 func (s *sign) describe(t *topology.Topology) string {
 	var parts []string
-	if s.down > 0 {
+	switch {
+	case s.down == 1:
+		parts = append(parts, "went down once")
+	case s.down > 1:
 		parts = append(parts, fmt.Sprintf("went down %d times", s.down))
 	}
 	if s.bad > s.answers {
