@@ -21,6 +21,7 @@ import (
 	"github.com/faultline-sim/faultline/simulators/conn/s3"
 	"github.com/faultline-sim/faultline/simulators/message"
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/features"
 	"github.com/faultline-sim/faultline/topology/stack"
 	"github.com/faultline-sim/faultline/topology/wire"
 )
@@ -56,7 +57,8 @@ func newBed(t testing.TB, protocol string) bed {
 			{Name: "app", Kind: topology.Service, Replicas: 1},
 			{Name: "store", Kind: topology.Store, Protocol: protocol},
 		}},
-		Fabric: wire.Options{Wires: []topology.Wire{toStore}},
+		Fabric:  wire.Options{Wires: []topology.Wire{toStore}},
+		Engines: engines,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -242,11 +244,15 @@ func TestDataIsKeptOverARestartAndForgottenByAWipe(t *testing.T) {
 			t.Fatal(err)
 		}
 		addr := b.stack.Fabric().Dialer(toStore, 0).Endpoints()
+		kept := map[string]int{}
+		if e.Info().Able(features.KeepsData) {
+			kept["telemetry-1"] = 1
+		}
 		for name, stop := range map[string]func(context.Context) error{"stop": e.Stop, "kill": e.Kill} {
 			if err := errors.Join(stop(ctx), e.Start(ctx)); err != nil {
 				t.Fatalf("%s and start: %v", name, err)
 			}
-			if diff := cmp.Diff(map[string]int{"telemetry-1": 1}, eventually(t, b.store)); diff != "" {
+			if diff := cmp.Diff(kept, eventually(t, b.store)); diff != "" {
 				t.Errorf("after %s (-want +found):\n%s", name, diff)
 			}
 		}

@@ -1,0 +1,6 @@
+//go:build !containers
+
+package conformance
+
+// engines are those that the clients are tested against.
+const engines = "embedded"
