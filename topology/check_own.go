@@ -117,8 +117,8 @@ func (d *decoder) checkPlain(thing any, ref string) {
 	if far == nil || far.Protocol != "tcp" {
 		return
 	}
-	d.report(thing, "wrong-hop", "%q speaks plain tcp, which nothing here has a client for; a program "+
-		"of your own is given its address by env: {NAME: $wire(%s)}", far.Name, d.t.Short(far.Name))
+	d.report(thing, "wrong-hop", "%q speaks plain tcp, which nothing here has a client for; a "+
+		"program of your own is given its address by env: {NAME: $wire(%s)}", far.Name, d.t.Short(far.Name))
 }
 
 // checkElsewhere refuses what something that runs elsewhere would have to reach here.
@@ -158,7 +158,8 @@ func (t *Topology) Notes() []string {
 		}
 		short := t.Short(n.Name)
 		notes = append(notes, fmt.Sprintf("%s runs a program of your own: judged by what goes into "+
-			"and comes out of it; what happens inside is unknown", short))
+			"and comes out of it, as far as it passes on the CloudEvents attributes and the "+
+			"traceparent that it was given; what happens inside is unknown", short))
 		if inside := t.insideOnly(n); len(inside) > 0 {
 			notes = append(notes, fmt.Sprintf("%s declares %s: when and how often it tries is seen at "+
 				"its callees only, so these verdicts are unknown; declares: lists what it promises",

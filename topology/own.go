@@ -41,7 +41,7 @@ const (
 type Ready struct {
 	HTTP   string        // path that is answered with a status below 400
 	TCP    bool          // it takes connections
-	Log    string        // what a line of its output has in it, or a regular expression that matches one
+	Log    string        // what a line of its output has in it, or a regular expression for one
 	Within time.Duration // from its start
 }
 

@@ -17,8 +17,8 @@ import (
 // askWithin bounds what is asked of the daemon on a container's behalf.
 const askWithin = 20 * time.Second
 
-// contained is a container of the user's own image, in a network of its own in which nothing listens
-// but what its wires lead to.
+// contained is a container of the user's own image, in a network of its own in which nothing
+// listens but what its wires lead to.
 type contained struct {
 	own    *topology.Own
 	image  string
@@ -177,8 +177,8 @@ func (n *Node) containerOf(replica int) (*service.Program, *slot, error) {
 	return c.program, s, nil
 }
 
-// LimitReplica bounds a replica's processor time in cores and its memory in bytes, 0 leaves that one
-// alone.
+// LimitReplica bounds a replica's processor time in cores and its memory in bytes; 0 leaves that
+// one alone.
 func (n *Node) LimitReplica(ctx context.Context, replica int, cores float64, memory int64) (
 	lift func(context.Context) error, err error,
 ) {

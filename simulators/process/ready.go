@@ -90,7 +90,9 @@ func (r *replica) listens(ctx context.Context) error {
 }
 
 // poll asks until the answer is good.
-func (r *replica) poll(ctx context.Context, otherwise string, ask func(context.Context) error) error {
+func (r *replica) poll(
+	ctx context.Context, otherwise string, ask func(context.Context) error,
+) error {
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
 	var last error

@@ -196,8 +196,8 @@ func (d *dialer) dial(ctx context.Context, e *end) (net.Conn, error) {
 
 func (d *dialer) direct() bool { return d.link.wire.From == AuditFrom }
 
-// DialBeyond connects to an address outside of the topology, on no wire. It is for what stands behind
-// a node's listener, whose callers have come over their wires.
+// DialBeyond connects to an address outside of the topology, on no wire. It is for what stands
+// behind a node's listener, whose callers have come over their wires.
 func DialBeyond(ctx context.Context, addr string) (net.Conn, error) {
 	var dial net.Dialer
 	conn, err := dial.DialContext(ctx, "tcp", addr)

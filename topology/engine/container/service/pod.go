@@ -30,7 +30,8 @@ type Config struct {
 	Replica   int
 }
 
-// Pod is a network of its own, and who runs in it. Its methods are called by one goroutine at a time.
+// Pod is a network of its own, and who runs in it. Its methods are called by one goroutine at a
+// time.
 type Pod struct {
 	docker *docker.Docker
 	labels map[string]string
