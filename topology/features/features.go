@@ -65,13 +65,22 @@ func Choose(n *topology.Node, engines string) Set {
 
 // Bounded is what the engine can do once its data is on a small disk of its own, in memory.
 func Bounded(f Features) Features {
-	why := maps.Clone(f.Why)
-	if why == nil {
-		why = map[Ability]string{}
+	return without(f, "its data is on a disk in memory, so that it can be filled", KeepsData)
+}
+
+// without is an engine that cannot do some of what it could, and why.
+func without(f Features, why string, cannot ...Ability) Features {
+	f.Can, f.Why = slices.Clone(f.Can), maps.Clone(f.Why)
+	for _, a := range cannot {
+		if !f.Able(a) {
+			continue
+		}
+		if f.Why == nil {
+			f.Why = map[Ability]string{}
+		}
+		f.Why[a] = why
+		f.Can = slices.DeleteFunc(f.Can, func(b Ability) bool { return a == b })
 	}
-	why[KeepsData] = "its data is on a disk in memory, so that it can be filled"
-	f.Why = why
-	f.Can = slices.DeleteFunc(slices.Clone(f.Can), func(a Ability) bool { return a == KeepsData })
 	return f
 }
 
@@ -90,12 +99,10 @@ func Images() []string {
 // Of is what an engine of a sort behind a broker or store can do; false when there is none.
 func Of(s Set, n *topology.Node) (Features, bool) {
 	f, ok := table()[key{s, n.Protocol}]
-	if n.Brokers < 2 && (f.Able(MoveLeader) || f.Able(LoseLeader)) {
-		f.Can = slices.DeleteFunc(slices.Clone(f.Can), func(a Ability) bool {
-			return a == MoveLeader || a == LoseLeader
-		})
-		one := "it has one member: give the node brokers: 3"
-		f.Why = map[Ability]string{MoveLeader: one, LoseLeader: one}
+	if n.Brokers < 2 {
+		f = without(f, "it has one member: give the node brokers: 3", MoveLeader, LoseLeader)
+	} else if n.Brokers < 3 {
+		f = without(f, "those left must be most of its members: give the node brokers: 3", LoseLeader)
 	}
 	return f, ok
 }

@@ -51,7 +51,7 @@ func table() map[key]Features {
 			Image: "redis:7.4",
 			Worth: "the server itself, one node, every write in its file before it is answered " +
 				"and synced each second",
-			Can:   contained(KeepsData),
+			Can: contained(KeepsData),
 		},
 		{Container, "mqtt"}: {
 			Name:  "Eclipse Mosquitto",

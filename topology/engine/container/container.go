@@ -53,7 +53,7 @@ func newEngine(cfg engine.Config) *Engine {
 	e := &Engine{
 		cfg:   cfg,
 		image: image,
-		info:  engine.Info{Features: withoutUnable(f), Version: image},
+		info:  engine.Info{Features: withoutUnable(f, cfg.Authenticate != nil), Version: image},
 		name:  "faultline-" + strings.ToLower(rand.Text()[:10]),
 	}
 	for i := range max(1, cfg.Node.Brokers) {

@@ -42,14 +42,18 @@ func Unable(a features.Ability) error {
 	return nil
 }
 
-// withoutUnable is what is left of an engine's features on this machine.
-func withoutUnable(f features.Features) features.Features {
+// withoutUnable is what is left of an engine's features on this machine; a door ends connections
+// by itself.
+func withoutUnable(f features.Features, door bool) features.Features {
 	why := maps.Clone(f.Why)
 	if why == nil {
 		why = map[features.Ability]string{}
 	}
 	f.Can = slices.DeleteFunc(slices.Clone(f.Can), func(a features.Ability) bool {
 		err := Unable(a)
+		if door && a == features.DisconnectAll {
+			return false
+		}
 		if err != nil {
 			why[a] = err.Error()
 		}

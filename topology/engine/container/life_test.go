@@ -4,10 +4,13 @@ package container_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/faultline-sim/faultline/topology/engine"
+	"github.com/faultline-sim/faultline/topology/engine/container"
 	"github.com/faultline-sim/faultline/topology/features"
 )
 
@@ -70,6 +73,38 @@ func TestClosingTwiceWithAContextThatIsOver(t *testing.T) {
 		}
 	}
 	nothingIsLeft(t)
+}
+
+func TestClosingWhatIsFrozenOrCutOff(t *testing.T) {
+	for name, do := range map[string]func(bed) (func(context.Context) error, error){
+		"paused": func(b bed) (func(context.Context) error, error) {
+			return b.engine.(engine.Pauser).Pause(b.ctx)
+		},
+		"cut": func(b bed) (func(context.Context) error, error) {
+			return b.engine.(engine.Cutter).CutOff(b.ctx)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := up(t, node("redis"), nil)
+			heal, err := do(b)
+			if errors.Is(err, container.ErrUnable) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.do(t, b.engine.Kill, heal, b.engine.Start)
+			if err := b.user(t).put(b.ctx, 1); err != nil {
+				t.Errorf("killed, healed and started/it does not answer: %v", err)
+			}
+			if _, err := do(b); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.stack.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // dead is a context whose deadline is near.
