@@ -60,15 +60,16 @@ func (k *kafka) env(m *member) map[string]string {
 		self = m.alias()
 	}
 	set := map[string]string{
-		"CLUSTER_ID":                                     cluster,
-		"KAFKA_NODE_ID":                                  strconv.Itoa(m.number),
-		"KAFKA_PROCESS_ROLES":                            "broker,controller",
-		"KAFKA_CONTROLLER_QUORUM_VOTERS":                 k.voters(),
-		"KAFKA_CONTROLLER_LISTENER_NAMES":                "CONTROLLER",
-		"KAFKA_INTER_BROKER_LISTENER_NAME":               "MEMBER",
-		"KAFKA_LISTENERS":                                listeners("0.0.0.0", clientPort, true),
-		"KAFKA_ADVERTISED_LISTENERS":                     advertised(self, m.port),
-		"KAFKA_LISTENER_SECURITY_PROTOCOL_MAP":           "CLIENT:PLAINTEXT,MEMBER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"CLUSTER_ID":                       cluster,
+		"KAFKA_NODE_ID":                    strconv.Itoa(m.number),
+		"KAFKA_PROCESS_ROLES":              "broker,controller",
+		"KAFKA_CONTROLLER_QUORUM_VOTERS":   k.voters(),
+		"KAFKA_CONTROLLER_LISTENER_NAMES":  "CONTROLLER",
+		"KAFKA_INTER_BROKER_LISTENER_NAME": "MEMBER",
+		"KAFKA_LISTENERS":                  listeners(),
+		"KAFKA_ADVERTISED_LISTENERS":       advertised(self, m.port),
+		"KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CLIENT:PLAINTEXT,MEMBER:PLAINTEXT," +
+			"CONTROLLER:PLAINTEXT",
 		"KAFKA_LOG_DIRS":                                 kafkaData,
 		"KAFKA_AUTO_CREATE_TOPICS_ENABLE":                "false",
 		"KAFKA_DEFAULT_REPLICATION_FACTOR":               strconv.Itoa(copies),
@@ -83,6 +84,7 @@ func (k *kafka) env(m *member) map[string]string {
 		"KAFKA_BROKER_HEARTBEAT_INTERVAL_MS":             "500",
 		"KAFKA_BROKER_SESSION_TIMEOUT_MS":                "3000",
 		"KAFKA_AUTO_LEADER_REBALANCE_ENABLE":             "false",
+		"KAFKA_LOG4J_ROOT_LOGLEVEL":                      "WARN",
 		"KAFKA_HEAP_OPTS":                                "-Xms256m -Xmx512m",
 		"KAFKA_JVM_PERFORMANCE_OPTS":                     "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
 	}
@@ -105,12 +107,10 @@ func (k *kafka) voters() string {
 	return strings.Join(all, ",")
 }
 
-func listeners(host string, client int, controller bool) string {
-	l := fmt.Sprintf("CLIENT://%s:%d,MEMBER://%s:%d", host, client, host, memberPort)
-	if controller {
-		l += fmt.Sprintf(",CONTROLLER://%s:%d", host, controllerPort)
-	}
-	return l
+// listeners are those of one member, on all of its container's addresses.
+func listeners() string {
+	return fmt.Sprintf("CLIENT://0.0.0.0:%d,MEMBER://0.0.0.0:%d,CONTROLLER://0.0.0.0:%d", clientPort,
+		memberPort, controllerPort)
 }
 
 // advertised is what clients and members are told: clients come by the published port.

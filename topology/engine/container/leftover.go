@@ -91,7 +91,8 @@ func (l Leftover) Remove(ctx context.Context) error {
 func (d *daemon) remove(ctx context.Context, id string) error {
 	_, err := d.api.ContainerRemove(ctx, id,
 		client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) && strings.Contains(err.Error(), "already in progress") {
+	going := errdefs.IsConflict(err) && strings.Contains(err.Error(), "already in progress")
+	if errdefs.IsNotFound(err) || going {
 		return nil
 	}
 	return err
