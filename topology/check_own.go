@@ -96,8 +96,8 @@ func (d *decoder) checkOwn(n *Node) {
 		d.report(n, "missing-key", "%q tells about a program of its own and does not say which; add "+
 			"one of command, image, build or endpoint", n.Name)
 	case len(given) > 1:
-		d.report(n, "conflict", "%q has %s, accepted: one of command, image, build and endpoint; take "+
-			"the others away with none", n.Name, strings.Join(given, " and "))
+		d.report(n, "conflict", "%q has %s, accepted: one of command, image, build and "+
+			"endpoint", n.Name, strings.Join(given, " and "))
 	}
 	if (n.Kind == Broker || n.Kind == Store) && n.Protocol != "tcp" && n.Protocol != "" {
 		d.report(n, "wrong-kind", "%q is a %s that speaks %s, for which there are engines; a program "+
@@ -165,7 +165,8 @@ func (t *Topology) Notes() []string {
 				"its callees only, so these verdicts are unknown; declares: lists what it promises",
 				short, strings.Join(inside, ", ")))
 		}
-		if far := t.dialled(n); n.Elsewhere() && len(far) > 0 {
+		calls := slices.ContainsFunc(t.dialled(n), func(far string) bool { return far != "" })
+		if n.Elsewhere() && calls {
 			notes = append(notes, fmt.Sprintf("%s runs elsewhere: what it calls goes over no wire, "+
 				"can be given no fault and is not counted", short))
 		}

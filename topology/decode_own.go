@@ -26,17 +26,32 @@ func (d *decoder) ownReaders(n *Node) map[string]func(yamlpos.Value) {
 		}
 		return n.Own
 	}
+	replaced := false
+	// instead is the program when what runs is told: in an overlay that takes the place of what was
+	// told before it.
+	instead := func(v yamlpos.Value) *Own {
+		o := own()
+		if d.overlay && !replaced && !isNone(v) {
+			kept := o.Endpoint
+			if v.IsScalar() || v.IsList() {
+				kept = nil
+			}
+			o.Command, o.Image, o.Build, o.Endpoint = nil, "", "", kept
+			replaced = true
+		}
+		return o
+	}
 	return map[string]func(yamlpos.Value){
-		"command": func(v yamlpos.Value) { own().Command = d.command(v) },
+		"command": func(v yamlpos.Value) { instead(v).Command = d.command(v) },
 		"image": func(v yamlpos.Value) {
 			if d.hasEngine(n) {
 				n.Image = textOrNone(v)
 				return
 			}
-			own().Image = textOrNone(v)
+			instead(v).Image = textOrNone(v)
 		},
-		"build":       func(v yamlpos.Value) { own().Build = d.place(v) },
-		"endpoint":    func(v yamlpos.Value) { d.endpoint(own(), v) },
+		"build":       func(v yamlpos.Value) { instead(v).Build = d.place(v) },
+		"endpoint":    func(v yamlpos.Value) { d.endpoint(instead(v), v) },
 		"dir":         func(v yamlpos.Value) { own().Dir = d.place(v) },
 		"env":         func(v yamlpos.Value) { d.env(own(), v) },
 		"ready":       func(v yamlpos.Value) { d.ready(&own().Ready, v) },
