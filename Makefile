@@ -58,7 +58,7 @@ lint: ## formatting, vet, design faults of the shipped topologies, mistakes in t
 	$(GO) vet -tags containers ./...
 	@! command -v shellcheck >/dev/null || shellcheck -x $$(grep -rlE '^#!.*sh$$|shellcheck shell' .ci)
 	$(GO) run ./cmd/faultline lint topology/examples/iot-platform.yaml
-	$(GO) run ./cmd/faultline validate topology/examples/*.yaml $(LIBRARY)/*/*.yaml
+	$(GO) run ./cmd/faultline validate topology/examples/*.yaml topology/examples/own-worker/python/*.yaml $(LIBRARY)/*/*.yaml
 
 golden: ## write the golden files anew; look at the difference before you commit it
 	$(GO) test ./topology ./topology/d2 ./scenarios ./reports -update

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -109,10 +110,17 @@ func readFailedOrNil(err error) error {
 	return readFailed(err)
 }
 
-// isScenario tells a scenario from a topology: a topology has nodes or flows of its own.
+// scenarioKey is a key that only scenarios have, at the beginning of a line.
+var scenarioKey = regexp.MustCompile(`(?m)^(scenario|load|timeline)[ \t]*:`)
+
+// isScenario tells a scenario from a topology, also where its YAML is broken: its mistakes are
+// then told, rather than the file left out.
 func isScenario(file string, src []byte) bool {
-	var ignored diag.List
-	v := yamlpos.Parse(file, src, &ignored)
+	var broken diag.List
+	v := yamlpos.Parse(file, src, &broken)
+	if !v.Present() && !broken.Empty() {
+		return scenarioKey.Match(src)
+	}
 	return v.Get("scenario").Present() || v.Get("load").Present() || v.Get("timeline").Present()
 }
 
