@@ -23,7 +23,7 @@ import (
 const (
 	system = "../../../topology/examples/iot-platform.yaml"
 	// atOnce is how many diagnosed runs share the machine.
-	atOnce = 3
+	atOnce = 4
 	// cleanRuns is how many runs without a fault must name nobody.
 	cleanRuns = 20
 )
@@ -159,7 +159,7 @@ func (d diagnosed) run(ctx context.Context, dir string) (reports.Report, error) 
 	}
 	text := fmt.Sprintf(`scenario: diagnosis
 topology: %q
-load: {telemetry: 50/s, command: 20/s, app-query: 20/s, partner: 20/s, partner-app: 20/s}
+load: {telemetry: 30/s, command: 15/s, app-query: 15/s, partner: 15/s, partner-app: 15/s}
 steady: 4s
 recover: 2s
 drain: 5s
