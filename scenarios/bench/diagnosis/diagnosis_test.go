@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,10 +68,10 @@ func brokenEverywhere(t *topology.Topology) (all []diagnosed) {
 		newcomers, right := "", []string{w.String()}
 		if fleet := logins[w]; fleet != "" {
 			// Nobody uses the wire but those who log in; dropping connections to make newcomers is a
-			// fault of its own, on the wires to brokers.
+			// fault of its own, on the wires that members hold connections over.
 			newcomers = fmt.Sprintf(
 				"\n  - {at: 0.5s, node: %q, fault: reconnect_herd, share: 50%%, login: true}", fleet)
-			right = append(right, toBrokers(t, fleet)...)
+			right = append(right, held(t, fleet)...)
 		}
 		for _, fault := range []string{"timeout", "cut", "latency, latency: 500ms"} {
 			all = append(all, diagnosed{
@@ -92,10 +93,11 @@ func brokenEverywhere(t *topology.Topology) (all []diagnosed) {
 	return all
 }
 
-// toBrokers are the wires from a node to brokers.
-func toBrokers(t *topology.Topology, node string) (wires []string) {
+// held are the wires from a node to those that carry channels, whose connections stay open.
+func held(t *topology.Topology, node string) (wires []string) {
 	for _, w := range t.Wires() {
-		if w.From == node && t.Node(w.To).Kind == topology.Broker {
+		carries := func(c *topology.Channel) bool { return c.Node() == w.To }
+		if w.From == node && slices.ContainsFunc(t.Channels, carries) {
 			wires = append(wires, w.String())
 		}
 	}
