@@ -34,10 +34,11 @@ demo: build ## run the iot-platform, take a partner cloud away, print the verdic
 test: ## all tests, with the race detector
 	$(GO) test -race -timeout 30m ./...
 
+# One package at a time: verdicts need a machine that is not busy with others.
 test-containers: ## tests with real brokers, in Docker; images that cannot be pulled are built
 	@.ci/docker/up
 	@$(if $(CONTAINED),,echo 'no test carries the tag "containers"')
-	$(if $(CONTAINED),$(in_docker) test -race -tags containers -timeout 40m -count 1 \
+	$(if $(CONTAINED),$(in_docker) test -race -p 1 -tags containers -timeout 40m -count 1 \
 	  -run '$(call names,$(CONTAINED))' $(call folders,$(CONTAINED)))
 
 kills: ## kill runs in containers KILLS times at random moments and look for what they left
