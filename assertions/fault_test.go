@@ -108,6 +108,9 @@ func TestIsolation(t *testing.T) {
 					e.Step, e.Value = "sched_delay_ns", int64(300*time.Millisecond)
 				})
 			}), outside, only("isolation[outage]", "unknown")},
+		{"isolation/failures while the harness was delayed and others beside/leaked",
+			outage(7, failing(4*time.Second, 5*time.Second)).with(stood(4 * time.Second)),
+			outside, only("isolation[outage]", "invalid", "leaked t-800")},
 		{"isolation/failures while the harness was delayed/unknown",
 			outage(7, failing(4*time.Second, 4100*time.Millisecond)).with(stood(4 * time.Second)),
 			outside, only("isolation[outage]", "unknown")},

@@ -264,15 +264,16 @@ func (f *flowLedger) slower(s *sample, w Window, bound time.Duration) (n int, fi
 func (c *isolation) report(f *flowLedger, s *sample, broken []breach, w Window, r *ruling) {
 	told := map[string]bool{}
 	for _, b := range broken {
+		if delay, excused := c.ledger.excuses(w, b); excused {
+			// A lack, no doubt: another breach that nothing excuses is still one.
+			r.lack("a quieter machine: %s of flow %s while the harness was delayed by %v",
+				b.text, f.name, delay.Round(time.Millisecond))
+			continue
+		}
 		if told[b.kind] {
 			continue
 		}
 		told[b.kind] = true
-		if delay, excused := c.ledger.excuses(w, b); excused {
-			r.doubt("a quieter machine: %s of flow %s while the harness was delayed by %v",
-				b.text, f.name, delay.Round(time.Millisecond))
-			continue
-		}
 		r.anomaly(Anomaly{Kind: "leaked", Flow: f.name, Message: b.message, Where: s.leg.name(),
 			Text: fmt.Sprintf("%s was hurt by %s: %s", f.name, c.p.During, b.text)})
 	}
