@@ -82,7 +82,7 @@ func (s *sign) limit() time.Duration {
 		s.settled = true
 		slices.Sort(s.base)
 		if n := len(s.base); n >= 5 {
-			s.p99 = s.base[n-1-n/100]
+			s.p99 = s.base[n-1-outliers(n)]
 		}
 		s.base = nil
 	}
@@ -90,6 +90,15 @@ func (s *sign) limit() time.Duration {
 		return noBaseline
 	}
 	return 3*s.p99 + leastSlow
+}
+
+// outliers is how many of n durations are left out at the top: one in a hundred, and of few enough
+// of them the three that one hiccup of the machine may have cost.
+func outliers(n int) int {
+	if n < 40 {
+		return 0
+	}
+	return max(3, n/100)
 }
 
 func (s *sign) bucket(at int64) *bucket {
