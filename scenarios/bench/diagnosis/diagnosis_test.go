@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/faultline-sim/faultline/reports"
-	"github.com/faultline-sim/faultline/reports/rundir"
 	"github.com/faultline-sim/faultline/scenarios"
 	"github.com/faultline-sim/faultline/scenarios/judge"
 	"github.com/faultline-sim/faultline/scenarios/runner"
@@ -177,21 +176,16 @@ drain: 5s
 	if err != nil || !diags.Empty() {
 		return reports.Report{}, fmt.Errorf("load: %w %s", err, diags.String())
 	}
-	folder, err := rundir.Create(dir, "diagnosis")
+	plan := scenarios.NewPlan(s)
+	folder, err := judge.Begin(dir, plan)
 	if err != nil {
 		return reports.Report{}, err
 	}
 	defer folder.Close()
-	plan := scenarios.NewPlan(s)
-	if err := judge.SavePlan(folder, plan); err != nil {
-		return reports.Report{}, err
-	}
 	out, stopped := runner.Run(ctx, plan, runner.Options{Dir: folder.History()})
 	if stopped != nil {
 		return reports.Report{}, stopped
 	}
-	if err := judge.SaveFacts(folder, judge.NewFacts(out, nil, "bench", "")); err != nil {
-		return reports.Report{}, err
-	}
-	return judge.Run(folder.Path())
+	report, _, err := judge.End(folder, judge.NewFacts(out, nil, "bench", ""))
+	return report, err
 }

@@ -1,14 +1,11 @@
 package container
 
 import (
-	"bufio"
 	"context"
-	"fmt"
-	"io"
 	"net"
-	"net/http"
 
 	"github.com/faultline-sim/faultline/topology/engine"
+	"github.com/faultline-sim/faultline/topology/engine/embedded/s3"
 )
 
 // newS3 is a moto server, which keeps objects in memory: they are gone with its process.
@@ -18,24 +15,7 @@ func newS3(e *Engine) (engine.Engine, error) {
 		dress: func(*member) dress {
 			return dress{env: map[string]string{"MOTO_PORT": "5000"}}
 		},
-		probe: e.probing(listBuckets),
+		probe: e.probing(func(_ context.Context, c net.Conn) error { return s3.ListBuckets(c) }),
 	}
 	return e, nil
-}
-
-func listBuckets(_ context.Context, c net.Conn) error {
-	const list = "GET / HTTP/1.1\r\nHost: s3.amazonaws.com\r\nConnection: close\r\n\r\n"
-	if _, err := io.WriteString(c, list); err != nil {
-		return err
-	}
-	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("a list of buckets was answered %s", answer.Status)
-	}
-	_, err = io.Copy(io.Discard, answer.Body)
-	return err
 }
