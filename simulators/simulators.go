@@ -40,6 +40,8 @@ type Env struct {
 
 	numbers sync.Map // sequence to its next number
 	births  births
+
+	correlations correlations
 }
 
 // Rand is a generator of its own for one device, connection or service; the same parts give the

@@ -83,6 +83,7 @@ func (o *Own) keepDeclared(p *policy.Set) {
 
 // checkOwn refuses what cannot be run in a node's place.
 func (d *decoder) checkOwn(n *Node) {
+	d.checkCorrelate(n)
 	if n.Own == nil {
 		if n.Protocol == "tcp" {
 			d.report(n, "missing-key", "%q speaks plain tcp, which nothing here imitates; add one of "+
@@ -109,6 +110,47 @@ func (d *decoder) checkOwn(n *Node) {
 			"of your own cannot be asked to; let a fleet begin them", n.Name, s.Flow)
 	}
 	d.checkElsewhere(n)
+}
+
+// checkCorrelate refuses a field that the bodies of the program's messages do not have.
+func (d *decoder) checkCorrelate(n *Node) {
+	if n.Correlate == nil || len(d.broken) > 0 {
+		return
+	}
+	passing := map[string]bool{}
+	for _, h := range n.Handlers {
+		for _, name := range d.t.HandlerFlows(n, h) {
+			passing[d.t.firstOf(name)] = true
+		}
+	}
+	for _, from := range d.t.Nodes {
+		for _, s := range from.Sends {
+			if !passing[s.Flow] {
+				continue
+			}
+			for _, path := range [][]string{n.Correlate.ID, n.Correlate.Key} {
+				if len(path) == 0 {
+					continue
+				}
+				if _, given := s.Body[path[0]]; !given {
+					d.report(n, "not-in-body", "correlate: the bodies of flow %q, which %q sends, have no "+
+						"field %q; add it there, or name one that they have", s.Flow, from.Name, path[0])
+				}
+			}
+		}
+	}
+}
+
+// firstOf is the flow that a flow is derived from in the end: its bodies are passed on.
+func (t *Topology) firstOf(flow string) string {
+	for range t.Flows {
+		f := t.Flow(flow)
+		if f == nil || f.DerivedFrom == "" {
+			break
+		}
+		flow = f.DerivedFrom
+	}
+	return flow
 }
 
 // checkPlain refuses what would speak to a node of plain tcp, or read it back, in a protocol.
@@ -158,8 +200,7 @@ func (t *Topology) Notes() []string {
 		}
 		short := t.Short(n.Name)
 		notes = append(notes, fmt.Sprintf("%s runs a program of your own: judged by what goes into "+
-			"and comes out of it, as far as it passes on the CloudEvents attributes and the "+
-			"traceparent that it was given; what happens inside is unknown", short))
+			"and comes out of it, as far as %s; what happens inside is unknown", short, n.known()))
 		if inside := t.insideOnly(n); len(inside) > 0 {
 			notes = append(notes, fmt.Sprintf("%s declares %s: when and how often it tries is seen at "+
 				"its callees only, so these verdicts are unknown; declares: lists what it promises",
@@ -172,6 +213,16 @@ func (t *Topology) Notes() []string {
 		}
 	}
 	return notes
+}
+
+// known says by what the program's messages are known behind it.
+func (n *Node) known() string {
+	if n.Correlate == nil {
+		return "it passes on the CloudEvents attributes and the traceparent that it was given " +
+			"(correlate: tells them apart by their bodies)"
+	}
+	return "its bodies hold the " + strings.Join(n.Correlate.ID, ".") + " that they came with; without " +
+		"a traceparent its wires count bytes and no messages"
 }
 
 // insideOnly are the policies of a node that only a look inside it could judge.

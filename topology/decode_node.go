@@ -20,18 +20,18 @@ const (
 var nodeFields = []string{
 	"kind", "protocol", "engine", "count", "replicas", "brokers", "login", "authenticates",
 	"session", "quota", "pool", "undrawn", "handlers", "sends", "command", "image", "build",
-	"endpoint", "dir", "env", "ready", "stop_within", "restart", "declares",
+	"endpoint", "dir", "env", "ready", "stop_within", "restart", "declares", "correlate",
 }
 
 var kindFields = map[Kind][]string{
 	Fleet: {"kind", "undrawn", "count", "login", "session", "handlers", "sends"},
 	Cloud: slices.Concat(ownFields, []string{
 		"kind", "undrawn", "protocol", "replicas", "quota", "pool", "session", "authenticates",
-		"handlers", "sends",
+		"handlers", "sends", "correlate",
 	}),
 	Service: slices.Concat(ownFields, []string{
 		"kind", "undrawn", "protocol", "replicas", "pool", "session", "authenticates", "handlers",
-		"sends",
+		"sends", "correlate",
 	}),
 	Broker: slices.Concat(ownFields, []string{
 		"kind", "undrawn", "protocol", "engine", "brokers", "authenticates",

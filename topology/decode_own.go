@@ -58,6 +58,7 @@ func (d *decoder) ownReaders(n *Node) map[string]func(yamlpos.Value) {
 		"stop_within": func(v yamlpos.Value) { own().StopWithin = v.Positive() },
 		"restart":     func(v yamlpos.Value) { own().Restart = v.OneOf("never", "always") },
 		"declares":    func(v yamlpos.Value) { own().Declares = d.declares(v) },
+		"correlate":   func(v yamlpos.Value) { n.Correlate = d.correlate(n.Correlate, v) },
 	}
 }
 
@@ -285,4 +286,37 @@ func (d *decoder) declares(v yamlpos.Value) []string {
 		}
 	}
 	return words
+}
+
+// correlate is what is known of it with what is told now, or none.
+func (d *decoder) correlate(known *Correlate, v yamlpos.Value) *Correlate {
+	if isNone(v) {
+		return nil
+	}
+	c := Correlate{}
+	if known != nil {
+		c = *known
+	}
+	d.fields(v, map[string]func(yamlpos.Value){
+		"id":  func(v yamlpos.Value) { c.ID = bodyField(v) },
+		"key": func(v yamlpos.Value) { c.Key = bodyField(v) },
+	})
+	if len(c.ID) == 0 && !v.Get("id").Present() {
+		v.Errorf("missing-key", "correlate needs id: the field of a body that tells one message "+
+			"from another, as body.order_id")
+	}
+	return &c
+}
+
+// bodyField are the names on the way to a field of a body.
+func bodyField(v yamlpos.Value) []string {
+	names := strings.Split(v.String(), ".")
+	if len(names) < 2 || names[0] != "body" || slices.Contains(names, "") {
+		if v.Text() != "" {
+			v.Errorf("wrong-form", "%q is no field of a body, accepted: body.FIELD, body.OUTER.INNER",
+				v.Text())
+		}
+		return nil
+	}
+	return names[1:]
 }

@@ -41,10 +41,14 @@ func ownVocabulary() []field {
 			"the policies that a program of your own promises, of those that its handlers declare; " +
 				"default all",
 			"declares: [dead_letter]"},
+		{"correlate", orNone(ref("correlate", "a mapping with id")),
+			"for a program that does not pass on the CloudEvents attributes it was given: the fields " +
+				"of a body by which a message is known before and behind it",
+			"correlate: {id: body.order_id, key: body.customer}"},
 	}
 }
 
-// ownObjects are what stands under ready and endpoint.
+// ownObjects are what stands under ready, endpoint and correlate.
 func ownObjects() []object {
 	return []object{
 		{"ready", "under ready", []field{
@@ -81,6 +85,14 @@ func ownObjects() []object {
 			{"token", text("the name of an environment variable"),
 				"the variable that holds a bearer token, sent with each request",
 				"token: SANDBOX_TOKEN"},
+		}},
+		{"correlate", "under correlate", []field{
+			{"id", text("body.FIELD"),
+				"the field whose values are one message's alone, among the flows that pass the program",
+				"id: body.order_id"},
+			{"key", text("body.FIELD"),
+				"the field whose values keep their order; default the key that the message had",
+				"key: body.customer"},
 		}},
 	}
 }

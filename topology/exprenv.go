@@ -24,7 +24,7 @@ type MessageEnv struct {
 // from the member's own generator, so that a seed fixes every body.
 type SendEnv struct {
 	ID      string                             `expr:"id"`      // the member's own id
-	Seq     int                                `expr:"seq"`     // which message of the flow it is, from 0
+	Seq     int                                `expr:"seq"`     // messages of the flow that the member has begun, from 0
 	Subject string                             `expr:"subject"` // "" while the subject itself is drawn
 	Now     string                             `expr:"now"`     // intended send time, RFC 3339
 	Member  func(fleet string) string          `expr:"member"`  // the id of any member of a fleet

@@ -176,6 +176,7 @@ func cloneAll[T any](all []*T, clone func(T) *T) []*T {
 
 func cloneNode(n Node) *Node {
 	n.Quota, n.Own = clonePtr[policy.RateLimit](n.Quota), cloneOwn(n.Own)
+	n.Correlate = clonePtr(n.Correlate)
 	n.Handlers = cloneAll(n.Handlers, func(h Handler) *Handler {
 		h.Batch, h.Policy, h.Do = clonePtr(h.Batch), clonePolicies(h.Policy), cloneSteps(h.Do)
 		return &h

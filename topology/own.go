@@ -28,6 +28,13 @@ type Own struct {
 	Declares []string
 }
 
+// Correlate are fields of a body, as a program of the user's own is given it and as it passes it on:
+// each the names on the way to it, the body's own not among them.
+type Correlate struct {
+	ID  []string // its values are one message's alone
+	Key []string // its values keep their order; empty is the key that the message had
+}
+
 // What holds for a program of the user's own where nothing is declared.
 const (
 	DefaultReadyWithin = 30 * time.Second

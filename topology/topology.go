@@ -58,9 +58,12 @@ type Node struct {
 	Quota         *policy.RateLimit // clouds: requests beyond it are answered 429
 	Pool          int               // services: handler runs at once in one replica; 0 is unbounded
 	Own           *Own              `json:",omitempty"` // what runs in its place, nil when nothing does
-	Undrawn       string            // why the node, or a wire that ends here, is not in the drawing
-	Inferred      bool              // handlers come from the flows, not from the file
-	At            diag.Position     // where the file declares it; zero when built in memory
+	// Correlate says where bodies tell which message they belong to, for a program in the node's place
+	// that passes on no CloudEvents attributes; nil says that it does.
+	Correlate *Correlate    `json:",omitempty"`
+	Undrawn   string        // why the node, or a wire that ends here, is not in the drawing
+	Inferred  bool          // handlers come from the flows, not from the file
+	At        diag.Position // where the file declares it; zero when built in memory
 }
 
 // Session is how a fleet's members hold their connection.

@@ -16,6 +16,9 @@ import (
 // audit reads back, over paths without faults, what stands in the sinks and in the dead-letter
 // channels, and records each message found.
 func (r *run) audit(ctx context.Context) error {
+	if _, err := r.env.Correlates(); err != nil {
+		return err
+	}
 	for _, n := range r.plan.AsBuilt.Nodes {
 		var err error
 		switch {
@@ -56,6 +59,9 @@ func (r *run) auditStore(ctx context.Context, n *topology.Node) error {
 }
 
 func (r *run) auditTable(ctx context.Context, node string, store conn.Store, table string) error {
+	if recalled, _ := r.env.Correlates(); recalled {
+		return r.auditBodies(ctx, node, store, table)
+	}
 	if lister, ok := store.(conn.Lister); ok {
 		return lister.List(ctx, table, func(id string, copies int) error {
 			flow, number, err := message.ParseID(id)
@@ -70,6 +76,18 @@ func (r *run) auditTable(ctx context.Context, node string, store conn.Store, tab
 		r.found(node, "", m.Flow, m.Number, copies)
 		return ctx.Err()
 	})
+}
+
+// auditBodies reads a table that a program may have written in a form of its own: a message may
+// stand under several names then, so copies are added up.
+func (r *run) auditBodies(ctx context.Context, node string, store conn.Store, table string) error {
+	all := copies{}
+	err := store.Audit(ctx, table, func(m *message.Message, n int) error {
+		all[identity{m.Flow, m.Number}] += n
+		return ctx.Err()
+	})
+	r.foundAll(node, "", all)
+	return err
 }
 
 // tablesOf are the tables that handlers write in a store.
@@ -113,22 +131,31 @@ func (r *run) auditChannel(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	type id struct {
-		flow   string
-		number int64
-	}
-	copies := map[id]int{}
+	all := copies{}
 	err = broker.Audit(ctx, topology.ChannelName(ref), func(m *message.Message) error {
-		copies[id{m.Flow, m.Number}]++
+		all[identity{m.Flow, m.Number}]++
 		return ctx.Err()
 	})
 	if errors.Is(err, conn.ErrUnsupported) {
 		return nil // nothing stands in such a channel: it holds no messages to be read
 	}
-	for m, n := range copies {
-		r.found(node, ref, m.flow, m.number, n)
-	}
+	r.foundAll(node, ref, all)
 	return err
+}
+
+// copies are how many times each message was found.
+type copies map[identity]int
+
+// identity is a message's flow and its number there.
+type identity struct {
+	flow   string
+	number int64
+}
+
+func (r *run) foundAll(node, channel string, all copies) {
+	for m, n := range all {
+		r.found(node, channel, m.flow, m.number, n)
+	}
 }
 
 func (r *run) found(node, channel, flow string, number int64, copies int) {

@@ -43,6 +43,7 @@ func (a *auditors) config(n *topology.Node) conn.Config {
 	return conn.Config{
 		Dialer: a.env.Fabric.Dialer(topology.Wire{From: wire.AuditFrom, To: n.Name}, 0),
 		Client: "faultline-audit",
+		Recall: a.env.Recall,
 	}
 }
 

@@ -25,6 +25,7 @@ func TestProcesses(t *testing.T) {
 		"steady": "unknown failed", "delivery[order]": "invalid lost", "conservation": "invalid lost",
 		"trace[order]": "unknown",
 	}
+	bodies := func(id string) scenariotest.Option { return scenariotest.Set("worker.correlate.id=body." + id) }
 	exactlyOnce := scenariotest.Set("flows.order.guarantee=exactly-once")
 	playAll(t, map[string]situation{
 		"delivery/stream cut and commit after work/valid":    {cut, options{process(commitsAfter)}, nil},
@@ -32,12 +33,31 @@ func TestProcesses(t *testing.T) {
 		"delivery/killed and commit before work/lost":        {killed, options{process(commitsBefore)}, lost},
 		"delivery/archive down and error forgotten/lost":     {down, options{process(forgets)}, lost},
 		"delivery/stored twice and exactly once/duplicated":  {cut, options{process(storesTwice), exactlyOnce}, twice},
-		"trace/headers not passed on/nothing is known again": {cut, options{process(dropsHeaders)}, unknown},
+		"trace/headers not passed on/nothing is known again": {cut, options{process(forgetsWithoutHeaders)}, unknown},
+
+		"correlate/bodies alone/valid": {cut, options{process(dropsHeaders), bodies("order")}, nil},
+		"correlate/bodies alone and errors forgotten/lost": {
+			down, options{process(forgetsWithoutHeaders), bodies("order")}, lost},
+		"correlate/bodies alone, twice and exactly once/duplicated": {
+			cut, options{process(storesTwiceWithoutHeaders), bodies("order"), exactlyOnce}, twice},
 	})
 }
 
 func process(do func(context.Context, scenariotest.Env) error) scenariotest.Option {
 	return scenariotest.Process("worker", do)
+}
+
+func TestBodiesThatDoNotTellApart(t *testing.T) {
+	t.Parallel()
+	got, err := scenariotest.Play(t.Context(), "testdata/process-stream-cut.yaml", scenariotest.Out(t.TempDir()),
+		process(dropsHeaders), scenariotest.Set("worker.correlate.id=body.customer"))
+	want := `for correlate of "worker"; name a field whose values are one message's alone`
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if v := notValid(got)["delivery[order]"]; !strings.HasPrefix(v, "unknown") {
+		t.Errorf("delivery of messages that are not told apart is %q", v)
+	}
 }
 
 // A node whose policies are declared, and which runs code that writes to the store by itself: what

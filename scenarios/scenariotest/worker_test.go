@@ -156,7 +156,22 @@ func storesTwice(ctx context.Context, env scenariotest.Env) error {
 func dropsHeaders(ctx context.Context, env scenariotest.Env) error {
 	return each(func(ctx context.Context, w *worker, m kafka.Message) {
 		m.Headers = nil
+		w.storeAtLast(ctx, m)
+	})(ctx, env)
+}
+
+func forgetsWithoutHeaders(ctx context.Context, env scenariotest.Env) error {
+	return each(func(ctx context.Context, w *worker, m kafka.Message) {
+		m.Headers = nil
 		w.store(ctx, m)
+	})(ctx, env)
+}
+
+func storesTwiceWithoutHeaders(ctx context.Context, env scenariotest.Env) error {
+	return each(func(ctx context.Context, w *worker, m kafka.Message) {
+		m.Headers = nil
+		w.storeAtLast(ctx, m)
+		w.storeAtLast(ctx, m)
 	})(ctx, env)
 }
 

@@ -35,9 +35,26 @@ type Config struct {
 	Session  topology.Session
 	// Rand spreads the pauses between tries to connect; nil makes one from the client id.
 	Rand *rand.Rand
+	// Recall is the message that a body without an envelope belongs to, nil for none; nil is
+	// allowed. It is safe for concurrent use.
+	Recall Recall
 	// OnState is told when the connection comes up ("connect") or goes away ("disconnect"); nil is
 	// allowed. It must not block.
 	OnState func(state string)
+}
+
+// Recall knows a message by its body alone.
+type Recall func(body []byte) *message.Message
+
+// Otherwise is what was read, or else the message that the body belongs to, where that is known.
+func (r Recall) Otherwise(m *message.Message, err error, body []byte) (*message.Message, error) {
+	if err == nil || r == nil {
+		return m, err
+	}
+	if known := r(body); known != nil {
+		return known, nil
+	}
+	return m, err
 }
 
 // Broker is one client of a message broker. It reconnects by itself until closed. Methods are safe

@@ -108,6 +108,7 @@ func (m *member) connect(ctx context.Context, broker string) error {
 		Client:  m.client,
 		Session: m.fleet.node.Session,
 		Rand:    m.fleet.rand("client of "+broker, m),
+		Recall:  m.fleet.env.Recall,
 		OnState: func(state string) { m.changed(state, w) },
 	}
 	node := m.fleet.env.Topology.Node(broker)

@@ -82,11 +82,13 @@ func (m *member) write(box *outbox, s *send, number, intended int64) (*letter, e
 	env := m.fleet.env
 	at := time.Now().Add(time.Duration(intended - env.Recorder.Now()))
 	b, err := box.pen.write(s, at)
-	return &letter{send: s, member: m, intended: intended, message: &message.Message{
+	written := &message.Message{
 		Flow: s.Flow, Number: number, Source: m.source, Subject: b.subject, Time: at,
 		Trace: env.Trace(s.Flow, number), Span: spanOf(number), Key: b.key,
 		KeySeq: env.NextOfKey(s.Flow, b.key), ParentNumber: -1, Data: b.data,
-	}}, err
+	}
+	env.Remember(written)
+	return &letter{send: s, member: m, intended: intended, message: written}, err
 }
 
 // spanOf is the span id of a send: never zero.

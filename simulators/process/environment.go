@@ -240,6 +240,9 @@ func (n *Node) declare(ctx context.Context) error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.program.Tables)) {
+		if n.makesTables(name) {
+			continue
+		}
 		s, err := n.Clients.Store(n.Env.Topology.Node(name).Protocol, n.config(name))
 		if err != nil {
 			return fmt.Errorf("make client of %q: %w", name, err)
@@ -253,6 +256,13 @@ func (n *Node) declare(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// makesTables says that the program makes the tables of a store by itself: in a database they have
+// columns, which are its own when it does not write envelopes.
+func (n *Node) makesTables(store string) bool {
+	return n.Node.Correlate != nil &&
+		n.Env.Topology.Node(store).Protocol == "postgres"
 }
 
 // config is what a client on the node's behalf is made from.

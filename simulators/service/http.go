@@ -79,7 +79,9 @@ func (r *replica) endpoint(h *program.Handler) httpx.Handler {
 		}
 		it := &program.Item{Message: request.Message}
 		if it.Message == nil {
-			it.Message = program.Anonymous(request.Query.Get("user"))
+			if it.Message = r.svc.env.Recall(request.Body); it.Message == nil {
+				it.Message = program.Anonymous(request.Query.Get("user"))
+			}
 			it.Message.Token, it.Message.Data = request.Token, request.Body
 		}
 		if h.Ack == "before_work" {

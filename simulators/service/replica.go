@@ -154,6 +154,7 @@ func (r *replica) config(far string) conn.Config {
 		Client:  r.svc.client(r.index),
 		Session: r.svc.node.Session,
 		Rand:    r.svc.env.Rand("client", r.svc.client(r.index), far),
+		Recall:  r.svc.env.Recall,
 		OnState: func(state string) { r.state(state, w.String()) },
 	}
 	if n := r.svc.env.Topology.Node(far); n != nil && n.Authenticates != "" {

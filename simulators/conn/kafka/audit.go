@@ -111,7 +111,7 @@ func (c *Client) auditPartition(
 				return nil
 			}
 			offset = r.Offset + 1
-			if m, _, err := fromRecord(r); err == nil {
+			if m, _, err := fromRecord(r, c.cfg.Recall); err == nil {
 				return found(m)
 			}
 			return nil

@@ -5,6 +5,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/message"
 )
 
@@ -38,8 +39,9 @@ func headerName(attribute string) string {
 	return attributePrefix + attribute
 }
 
-// fromRecord reads a record as a message. The value is returned also when it is none.
-func fromRecord(r *kafka.Record) (*message.Message, []byte, error) {
+// fromRecord reads a record as a message, or recalls the one that its value belongs to. The value is
+// returned also when it is none.
+func fromRecord(r *kafka.Record, recall conn.Recall) (*message.Message, []byte, error) {
 	value, err := kafka.ReadAll(r.Value)
 	if err != nil {
 		return nil, nil, err
@@ -52,6 +54,7 @@ func fromRecord(r *kafka.Record) (*message.Message, []byte, error) {
 		}
 		return ""
 	}, value)
+	m, err = recall.Otherwise(m, err, value)
 	return m, value, err
 }
 

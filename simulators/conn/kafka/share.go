@@ -130,7 +130,7 @@ func (s *share) delivery(r *kafka.Record) conn.Delivery {
 		Ack:       func(context.Context) error { return s.settle(offset) },
 	}
 	var value []byte
-	if d.Message, value, d.Err = fromRecord(r); d.Err != nil {
+	if d.Message, value, d.Err = fromRecord(r, s.member.sub.client.cfg.Recall); d.Err != nil {
 		d.Message, d.Raw = nil, value
 	}
 	return d

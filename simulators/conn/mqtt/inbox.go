@@ -200,7 +200,8 @@ func (c *Client) delivery(r *received) conn.Delivery {
 		Redelivered: r.from.Duplicate(),
 		Ack:         func(context.Context) error { return c.ack(r) },
 	}
-	d.Message, d.Err = message.FromStructured(r.from.Payload())
+	m, err := message.FromStructured(r.from.Payload())
+	d.Message, d.Err = c.cfg.Recall.Otherwise(m, err, r.from.Payload())
 	if d.Err != nil {
 		d.Raw = r.from.Payload()
 	}

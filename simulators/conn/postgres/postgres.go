@@ -34,6 +34,8 @@ const (
 type Client struct {
 	conns *dialed.Conns
 	pool  *pgxpool.Pool
+
+	recall conn.Recall
 }
 
 var _ conn.Store = (*Client)(nil)
@@ -75,7 +77,7 @@ func New(cfg conn.Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make postgres client: %w", err)
 	}
-	return &Client{conns: conns, pool: pool}, nil
+	return &Client{conns: conns, pool: pool, recall: cfg.Recall}, nil
 }
 
 // Connect returns when the database answers an empty statement.
@@ -142,7 +144,9 @@ func (c *Client) Get(ctx context.Context, table, id string) (*message.Message, e
 	return nil, fmt.Errorf("get %q of %q: %w", id, table, conn.ErrNotFound)
 }
 
-// Audit reads every message of a table with its copies, in the order of ids.
+// Audit reads every message of a table with its copies, in the order of ids. A table of somebody
+// else's making, of any columns, is read where messages can be recalled: a row at a time, in no
+// order, and as the JSON object that its columns make.
 func (c *Client) Audit(
 	ctx context.Context, table string, found func(m *message.Message, copies int) error,
 ) error {
@@ -151,6 +155,15 @@ func (c *Client) Audit(
 		return fmt.Errorf("get connection: %w", err)
 	}
 	defer held.Release()
+	if c.recall != nil {
+		foreign, err := c.auditForeign(ctx, held, table, found)
+		if err != nil {
+			return fmt.Errorf("audit %q: %w", table, err)
+		}
+		if foreign {
+			return nil
+		}
+	}
 	all, err := held.Query(ctx, "SELECT id, body FROM "+quote(table)+
 		" UNION ALL SELECT id, body FROM "+quote(table+rows)+" ORDER BY id")
 	if err != nil {

@@ -81,7 +81,7 @@ func (c *Client) auditPage(
 	}
 	for i, id := range ids {
 		body, _ := bodies[i].Bytes() // Exec told its error
-		m, err := message.FromStructured(body)
+		m, err := c.message(body)
 		if err != nil {
 			return fmt.Errorf("read %q of %q: %w", id, table, err)
 		}

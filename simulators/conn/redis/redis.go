@@ -36,6 +36,8 @@ const (
 type Client struct {
 	conns *dialed.Conns
 	api   *redis.Client
+
+	recall conn.Recall
 }
 
 var _ conn.Store = (*Client)(nil)
@@ -69,7 +71,7 @@ func New(cfg conn.Config) (*Client, error) {
 			return cfg.User, cfg.Password(), nil
 		}
 	}
-	return &Client{conns: conns, api: redis.NewClient(opt)}, nil
+	return &Client{conns: conns, api: redis.NewClient(opt), recall: cfg.Recall}, nil
 }
 
 // Connect returns when the server answers a PING.
@@ -134,6 +136,12 @@ func (c *Client) write(ms []*message.Message, batch func([]*message.Message) err
 	return nil
 }
 
+// message is what stands under a key.
+func (c *Client) message(body []byte) (*message.Message, error) {
+	m, err := message.FromStructured(body)
+	return c.recall.Otherwise(m, err, body)
+}
+
 // Get reads one message; of appended ones the first.
 func (c *Client) Get(ctx context.Context, table, id string) (*message.Message, error) {
 	body, err := c.api.Get(ctx, key(table, id)).Bytes()
@@ -146,7 +154,7 @@ func (c *Client) Get(ctx context.Context, table, id string) (*message.Message, e
 	if err != nil {
 		return nil, fmt.Errorf("get %q of %q: %w", id, table, judge(err))
 	}
-	m, err := message.FromStructured(body)
+	m, err := c.message(body)
 	if err != nil {
 		return nil, fmt.Errorf("get %q of %q: %w", id, table, err)
 	}

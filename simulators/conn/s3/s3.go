@@ -41,6 +41,7 @@ const (
 type Client struct {
 	transport *httpx.Transport
 	api       *s3.Client
+	recall    conn.Recall
 }
 
 var _ conn.Store = (*Client)(nil)
@@ -58,7 +59,7 @@ func New(cfg conn.Config) (*Client, error) {
 	if secret == "" {
 		secret = "faultline"
 	}
-	return &Client{transport: transport, api: s3.New(s3.Options{
+	return &Client{transport: transport, recall: cfg.Recall, api: s3.New(s3.Options{
 		BaseEndpoint:               aws.String("http://localhost"),
 		Region:                     "us-east-1",
 		UsePathStyle:               true,
@@ -188,7 +189,7 @@ func (c *Client) read(ctx context.Context, key string) (*message.Message, error)
 		return nil, fmt.Errorf("get object %q: %w: %w", key, conn.ErrUnknown, err)
 	}
 	m, err := message.FromStructured(body)
-	if err != nil {
+	if m, err = c.recall.Otherwise(m, err, body); err != nil {
 		return nil, fmt.Errorf("get object %q: %w", key, err)
 	}
 	return m, nil

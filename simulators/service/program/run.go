@@ -212,6 +212,7 @@ func (x *run) derive(s *step, it *Item) (*message.Message, error) {
 		Token: it.Message.Token, Data: it.Message.Data,
 	}
 	if fresh {
+		env.Remember(m)
 		x.recordBirth(s, it, m)
 	}
 	return m, nil
