@@ -27,7 +27,7 @@ func (p *parser) unable(n *topology.Node, kind Kind) string {
 	set := features.Choose(n, p.s.Engines)
 	can, _ := features.Of(set, n)
 	if can.Able(kind.Asks) {
-		return p.opt.Machine.unable(n, kind)
+		return p.opt.Machine.unable(n, set, kind)
 	}
 	why := fmt.Sprintf("%s cannot be done to %q: its engine, %s (%s), cannot %s",
 		kind.Name, n.Name, can.Name, set, kind.Asks)
@@ -91,13 +91,21 @@ var enginesWord = map[features.Set]string{
 }
 
 // unable is why a kind of fault cannot be done to a node on this machine, "" when it can.
-func (m Machine) unable(n *topology.Node, kind Kind) string {
-	if kind.Asks != features.CutOff || m.OS == "" || m.OS == "linux" && m.Root {
+func (m Machine) unable(n *topology.Node, set features.Set, kind Kind) string {
+	var how string
+	switch {
+	case set != features.Container || m.OS == "" || m.OS == "linux" && m.Root:
+		return ""
+	case kind.Asks == features.CutOff:
+		how = "packets are dropped"
+	case kind.Asks == features.DisconnectAll && n.Authenticates == "": // else we are its door
+		how = "connections are closed"
+	default:
 		return ""
 	}
-	return fmt.Sprintf("cut cannot be done to %q on this machine: packets are dropped inside the "+
-		"container's own network, which takes root on Linux; cut its wires instead: "+
-		"wire: \"* -> %s\"", n.Name, n.Name)
+	return fmt.Sprintf("%s cannot be done to %q on this machine: %s inside the container's own "+
+		"network, which takes root on Linux; cut its wires instead: wire: \"* -> %s\"",
+		kind.Name, n.Name, how, n.Name)
 }
 
 // enginesExist refuses a broker or store for which there is no engine of the sort it is to have.
@@ -157,13 +165,9 @@ func (p *parser) sharedEngine(a, b Act) (string, bool) {
 func together(a, b Act) string {
 	kindA, _ := KindOf(a.Fault.Kind)
 	kindB, _ := KindOf(b.Fault.Kind)
-	full := a.Fault.Kind == "disk_full" || b.Fault.Kind == "disk_full"
 	switch {
 	case !kindA.ends() && !kindB.ends():
 		return ""
-	case full:
-		return "the small disk is in memory, what it holds is gone when the process ends; " +
-			"make a scenario of each"
 	case a.At < b.End() && b.At < a.End():
 		first, last := b, a // b stands before a in the file
 		if a.At < b.At {

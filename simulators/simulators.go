@@ -35,6 +35,9 @@ type Env struct {
 	// Logs is the folder that what programs of the user's own print is kept in, made when it is
 	// first needed; "" keeps none.
 	Logs string
+	// Progress is told what a node does that takes long; nil is allowed. It may be called by several
+	// goroutines at once.
+	Progress func(node, what string)
 	// Code is the user's own, in place of what would be simulated; nil is none.
 	Code *Code
 

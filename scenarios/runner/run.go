@@ -91,6 +91,9 @@ func (r *run) setUp(ctx context.Context) error {
 		Topology: r.plan.AsBuilt, Recorder: r.recorder, Seed: r.plan.Seed, TracePrefix: prefix, Key: key,
 		Code: r.opt.Code, Run: filepath.Base(filepath.Dir(r.opt.Dir)),
 		Logs: filepath.Join(filepath.Dir(r.opt.Dir), "logs"),
+		Progress: func(node, what string) {
+			r.tell(Progress{Text: node + ": " + what, Long: true})
+		},
 	}
 	authority, err := auth.New(key)
 	if err != nil {

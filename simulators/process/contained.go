@@ -46,12 +46,18 @@ func (n *Node) fetch(ctx context.Context) (err error) {
 		return err
 	}
 	own := n.Node.Own
+	say := func(what string) {
+		if n.Env.Progress != nil {
+			n.Env.Progress(n.Node.Name, what)
+		}
+	}
 	if own.Build != "" {
+		say("building the image of " + own.Build)
 		n.image, err = service.Build(ctx, own.Build)
 		return err
 	}
 	n.image = own.Image
-	return service.Fetch(ctx, n.image)
+	return service.Fetch(ctx, n.image, say)
 }
 
 // newContained makes a replica's network, in which its ways to others are opened before its program

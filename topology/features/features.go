@@ -63,11 +63,6 @@ func Choose(n *topology.Node, engines string) Set {
 	return Embedded
 }
 
-// Bounded is what the engine can do once its data is on a small disk of its own, in memory.
-func Bounded(f Features) Features {
-	return without(f, "its data is on a disk in memory, so that it can be filled", KeepsData)
-}
-
 // without is an engine that cannot do some of what it could, and why.
 func without(f Features, why string, cannot ...Ability) Features {
 	f.Can, f.Why = slices.Clone(f.Can), maps.Clone(f.Why)

@@ -3,8 +3,6 @@ package features_test
 import (
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/features"
 )
@@ -30,19 +28,6 @@ func TestLeadersNeedMembers(t *testing.T) {
 		if c.set == features.Container && !got.lose && f.Why[features.LoseLeader] == "" {
 			t.Errorf("leaders/%s with %d/it does not say why", c.set, c.brokers)
 		}
-	}
-}
-
-func TestASmallDiskKeepsNothing(t *testing.T) {
-	before, _ := features.Of(features.Container, &topology.Node{Protocol: "redis"})
-	f := features.Bounded(before)
-	why := f.Why[features.KeepsData]
-	if f.Able(features.KeepsData) || !f.Able(features.FillDisk) || why == "" {
-		t.Errorf("disk/small/got %v, because %q", f.Can, why)
-	}
-	after, _ := features.Of(features.Container, &topology.Node{Protocol: "redis"})
-	if diff := cmp.Diff(before, after); diff != "" {
-		t.Errorf("disk/the table has changed: %s", diff)
 	}
 }
 

@@ -59,7 +59,10 @@ func table() map[key]Features {
 			Worth: "the broker itself, one node; sessions are saved each two seconds and at an " +
 				"orderly stop, so a kill may lose what was acknowledged since; who may connect " +
 				"is judged by a door in front of it",
-			Can: contained(KeepsData),
+			Can: []Ability{KeepsData, Pause, LimitCPU, LimitMemory, CutOff, DisconnectAll},
+			Why: map[Ability]string{
+				FillDisk: "Mosquitto saves its sessions now and then, and goes on in memory when it cannot",
+			},
 		},
 		{Container, "postgres"}: {
 			Name:  "PostgreSQL",

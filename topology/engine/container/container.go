@@ -43,9 +43,6 @@ func New(cfg engine.Config) (engine.Engine, error) {
 
 func newEngine(cfg engine.Config) *Engine {
 	f, _ := features.Of(features.Container, cfg.Node)
-	if cfg.Disk > 0 {
-		f = features.Bounded(f)
-	}
 	image := cfg.Image
 	if image == "" {
 		image = f.Image

@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"sync"
-	"time"
 
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
@@ -55,37 +54,13 @@ func named(ctx context.Context) error {
 const reaperOff = "TESTCONTAINERS_RYUK_DISABLED"
 
 // settle makes what the library keeps for the whole process what this one needs: silence, and no
-// reaper where its image cannot be had. Whoever has set the variable is obeyed.
+// reaper unless it is asked for by "false". Its port is open to all of the machine's network, and it
+// holds the daemon's socket; leftovers are found without it.
 var settle = sync.OnceFunc(func() {
 	log.SetDefault(log.NewNoopLogger())
-	if os.Getenv(reaperOff) != "" {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), reaperWithin)
-	defer cancel()
-	if !reaperThere(ctx) {
+	if os.Getenv(reaperOff) == "" {
 		os.Setenv(reaperOff, "true")
 	}
 })
-
-// reaperWithin is how long getting the reaper's image may take: leftovers are found without it.
-const reaperWithin = 20 * time.Second
-
-func reaperThere(ctx context.Context) bool {
-	api, err := client.New(client.FromEnv)
-	if err != nil {
-		return false
-	}
-	defer api.Close()
-	if _, err := api.ImageInspect(ctx, testcontainers.ReaperDefaultImage); err == nil {
-		return true
-	}
-	pull, err := api.ImagePull(ctx, testcontainers.ReaperDefaultImage, client.ImagePullOptions{})
-	if err != nil {
-		return false
-	}
-	defer pull.Close()
-	return pull.Wait(ctx) == nil
-}
 
 func (d *daemon) close() error { return d.provider.Close() }

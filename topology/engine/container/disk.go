@@ -5,14 +5,80 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
+	"strconv"
 	"strings"
 
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/client"
 )
 
-// filler is the file that takes the room.
-const filler = ".faultline-filler"
+// disk is a member's small disk, in memory, and a container that holds it: without, it would be gone
+// when the member ends, as some do when they can write no more.
+type disk struct {
+	made
+	volume string
+}
+
+// The disk's place in the container that holds it, and the file there that takes the room.
+const (
+	diskAt = "/faultline-disk"
+	filler = diskAt + "/.faultline-filler"
+)
+
+// makeDisk makes a member's small disk, which stays until the member is removed.
+func (e *Engine) makeDisk(ctx context.Context, m *member, labels map[string]string) error {
+	if e.cfg.Disk == 0 || e.product.data == "" || m.disk.Load() != nil {
+		return nil
+	}
+	name := m.name + "-disk"
+	size := strconv.FormatInt(e.cfg.Disk, 10)
+	if _, err := e.daemon.api.VolumeCreate(ctx, client.VolumeCreateOptions{
+		Name: name, Labels: labels, Driver: "local",
+		DriverOpts: map[string]string{"type": "tmpfs", "device": "tmpfs", "o": "mode=777,size=" + size},
+	}); err != nil {
+		return fmt.Errorf("make disk %q: %w", name, err)
+	}
+	d := &disk{made{e.daemon, name}, name}
+	m.disk.Store(d)
+	// The image's own sleep is there in every image that has a shell, and asks for no other image.
+	_, err := e.daemon.api.ContainerCreate(ctx, client.ContainerCreateOptions{
+		Name: name,
+		Config: &container.Config{
+			Image: e.image, Labels: labels, User: "0", StopSignal: "SIGKILL",
+			Entrypoint: []string{"sleep"}, Cmd: []string{"2147483647"},
+		},
+		HostConfig: &container.HostConfig{
+			NetworkMode: "none",
+			Mounts:      []mount.Mount{{Type: mount.TypeVolume, Source: name, Target: diskAt}},
+		},
+	})
+	if err == nil {
+		_, err = d.api.ContainerStart(ctx, d.id, client.ContainerStartOptions{})
+	}
+	if err != nil {
+		return fmt.Errorf("hold disk %q with image %q: %w", name, e.image, err)
+	}
+	return nil
+}
+
+// removeDisk removes a member's disk, once the member is.
+func (m *member) removeDisk(ctx context.Context) error {
+	d := m.disk.Load()
+	if d == nil {
+		return nil
+	}
+	if err := d.remove(ctx, d.id); err != nil {
+		return fmt.Errorf("remove container %q: %w", d.id, err)
+	}
+	_, err := d.api.VolumeRemove(ctx, d.volume, client.VolumeRemoveOptions{})
+	if err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("remove disk %q: %w", d.volume, err)
+	}
+	m.disk.Store(nil)
+	return nil
+}
 
 // FillDisk writes a file that takes all that is left of the small disk that data is kept on.
 // Without such a disk it refuses: it would fill the machine's own.
@@ -24,28 +90,24 @@ func (e *Engine) FillDisk(ctx context.Context) (func(context.Context) error, err
 		return nil, fmt.Errorf("fill disk of %s: %w: its data is on the machine's own disk",
 			e.info.Name, ErrUnable)
 	}
-	at := path.Join(e.product.data, filler)
-	err := e.each(func(m *member, c *made) error {
-		said, err := c.run(ctx, "dd", "if=/dev/zero", "of="+at, "bs=4096")
+	err := e.eachDisk(func(d *disk) error {
+		said, err := d.run(ctx, "dd", "if=/dev/zero", "of="+filler, "bs=4096")
 		if err != nil && !strings.Contains(said, "No space left") {
-			return fmt.Errorf("fill disk of container %q: %w", m.name, err)
+			return fmt.Errorf("fill disk %q: %w", d.volume, err)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, errors.Join(err, e.free(context.WithoutCancel(ctx), at))
+		return nil, errors.Join(err, e.free(context.WithoutCancel(ctx)))
 	}
-	return func(ctx context.Context) error { return e.free(ctx, at) }, nil
+	return e.free, nil
 }
 
-// free removes the file. A member that has ended starts anew, with an empty disk.
-func (e *Engine) free(ctx context.Context, at string) error {
-	err := e.each(func(m *member, c *made) error {
-		if s, err := c.state(ctx); err != nil || !s.Running {
-			return err
-		}
-		if _, err := c.run(ctx, "rm", "-f", at); err != nil {
-			return fmt.Errorf("free disk of container %q: %w", m.name, err)
+// free removes the file, and starts members anew that have ended for want of room.
+func (e *Engine) free(ctx context.Context) error {
+	err := e.eachDisk(func(d *disk) error {
+		if _, err := d.run(ctx, "rm", "-f", filler); err != nil {
+			return fmt.Errorf("free disk %q: %w", d.volume, err)
 		}
 		return nil
 	})
@@ -53,6 +115,16 @@ func (e *Engine) free(ctx context.Context, at string) error {
 		return err
 	}
 	return e.revive(ctx)
+}
+
+func (e *Engine) eachDisk(do func(d *disk) error) error {
+	return e.each(func(m *member, _ *made) error {
+		d := m.disk.Load()
+		if d == nil {
+			return fmt.Errorf("container %q has no disk of its own", m.name)
+		}
+		return do(d)
+	})
 }
 
 // run runs a command of the image's own inside a container, as root, and gives what it says.

@@ -215,13 +215,19 @@ func (e *Engine) Wipe(ctx context.Context) error {
 }
 
 func (e *Engine) remove(ctx context.Context) error {
-	return e.each(func(m *member, c *made) error {
+	err := e.each(func(m *member, c *made) error {
 		if err := c.remove(ctx, c.id); err != nil {
 			return fmt.Errorf("remove container %q: %w", m.name, err)
 		}
 		m.made.Store(nil)
 		return nil
 	})
+	for _, m := range e.members {
+		if m.made.Load() == nil {
+			err = errors.Join(err, m.removeDisk(ctx))
+		}
+	}
+	return err
 }
 
 // Info says what the product is worth and what can be done to it on this machine; its version is

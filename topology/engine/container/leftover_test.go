@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/engine/container"
@@ -54,16 +55,16 @@ func leftOf(t *testing.T, run string) []container.Leftover {
 	return slices.DeleteFunc(all, func(l container.Leftover) bool { return l.Run != run })
 }
 
-func TestLeftovers(t *testing.T) {
-	living := up(t, node("redis"), nil)
+// bringUp starts a process that brings three containers up for a run, and returns when they run.
+func bringUp(t *testing.T, run string, env ...string) *exec.Cmd {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := t.Name() + "-orphan"
-	dir := t.TempDir()
 	c := exec.Command(self)
-	c.Env = append(os.Environ(), orphan+"="+run, "TMPDIR="+dir)
+	c.Env = append(os.Environ(), orphan+"="+run, "TMPDIR="+t.TempDir())
+	c.Env = append(c.Env, env...)
 	c.Stderr = os.Stderr
 	out, err := c.StdoutPipe()
 	if err != nil {
@@ -75,20 +76,61 @@ func TestLeftovers(t *testing.T) {
 	if _, err := out.Read(make([]byte, 3)); err != nil && !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
-	three := []string{"ps", "--quiet", "--filter", "label=faultline.run=" + run}
-	for lines(docker(t, three...)) < 3 {
-		if t.Context().Err() != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	for running(t, run) < 3 {
+		if ctx.Err() != nil {
 			t.Fatal("the orphan makes nothing")
 		}
 	}
-	if left := leftOf(t, run); len(left) > 0 {
-		t.Errorf("leftovers/owner lives/got %v", left)
-	}
+	return c
+}
+
+// running is how many containers of a run do.
+func running(t *testing.T, run string) int {
+	t.Helper()
+	return lines(docker(t, "ps", "--quiet", "--filter", "label=faultline.run="+run))
+}
+
+func end(t *testing.T, c *exec.Cmd) {
+	t.Helper()
 	if err := c.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = c.Wait()
+}
 
+// The library's own reaper may be asked for. It takes containers and networks away by itself, some
+// time after the process that made them was killed, and those of nobody else.
+func TestTheReaperIfItIsAskedFor(t *testing.T) {
+	living := up(t, node("redis"), nil)
+	run := t.Name() + "-orphan"
+	c := bringUp(t, run, "TESTCONTAINERS_RYUK_DISABLED=false", "RYUK_RECONNECTION_TIMEOUT=2s")
+	end(t, c)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		left := leftOf(t, run)
+		if len(left) == 0 {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("a minute later there is still %v", left)
+		}
+	}
+	if err := living.user(t).put(living.ctx, 1); err != nil {
+		t.Errorf("the living one does not answer: %v", err)
+	}
+}
+
+func TestLeftovers(t *testing.T) {
+	living := up(t, node("redis"), nil)
+	run := t.Name() + "-orphan"
+	c := bringUp(t, run)
+	if left := leftOf(t, run); len(left) > 0 {
+		t.Errorf("leftovers/owner lives/got %v", left)
+	}
+	end(t, c)
 	kinds := map[string]int{}
 	for _, l := range leftOf(t, run) {
 		kinds[l.Kind]++

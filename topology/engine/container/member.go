@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
@@ -24,6 +25,7 @@ type member struct {
 	name   string
 	port   int // published on 127.0.0.1
 	made   atomic.Pointer[made]
+	disk   atomic.Pointer[disk] // nil where data is on the machine's own
 }
 
 // made is a container that exists.
@@ -58,9 +60,16 @@ func (e *Engine) create(ctx context.Context, m *member) error {
 	if err != nil {
 		return err
 	}
+	if err := e.makeDisk(ctx, m, labels); err != nil {
+		return err
+	}
 	c, err := e.daemon.provider.CreateContainer(ctx, e.request(m, labels))
-	if c != nil && c.GetContainerID() != "" {
+	switch {
+	case c != nil && c.GetContainerID() != "":
 		m.made.Store(&made{e.daemon, c.GetContainerID()})
+	case err != nil && !errdefs.IsConflict(err):
+		// The daemon may have made it all the same, when it was told too late that nobody waits.
+		m.made.Store(&made{e.daemon, m.name})
 	}
 	if err != nil {
 		return fmt.Errorf("make container %q of %q: %w", m.name, e.image, err)
@@ -82,7 +91,7 @@ func (e *Engine) request(m *member, labels map[string]string) testcontainers.Con
 				HostIP: netip.AddrFrom4([4]byte{127, 0, 0, 1}), HostPort: strconv.Itoa(m.port),
 			}}}
 			if e.product.data != "" {
-				h.Mounts = []mount.Mount{e.dataMount(labels)}
+				h.Mounts = []mount.Mount{e.dataMount(m, labels)}
 			}
 		},
 	}
@@ -103,10 +112,10 @@ func (m *member) alias() string { return "member" + strconv.Itoa(m.number) }
 
 // dataMount is the disk that data is kept on: a volume without a name, which goes with its
 // container, or a small one in memory.
-func (e *Engine) dataMount(labels map[string]string) mount.Mount {
-	if e.cfg.Disk > 0 {
-		return mount.Mount{Type: mount.TypeTmpfs, Target: e.product.data,
-			TmpfsOptions: &mount.TmpfsOptions{SizeBytes: e.cfg.Disk, Mode: 0o777}}
+func (e *Engine) dataMount(m *member, labels map[string]string) mount.Mount {
+	if d := m.disk.Load(); d != nil {
+		return mount.Mount{Type: mount.TypeVolume, Source: d.volume, Target: e.product.data,
+			VolumeOptions: &mount.VolumeOptions{NoCopy: true}}
 	}
 	return mount.Mount{Type: mount.TypeVolume, Target: e.product.data,
 		VolumeOptions: &mount.VolumeOptions{Labels: labels}}

@@ -10,10 +10,10 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/faultline-sim/faultline/topology/engine/container"
 )
@@ -66,13 +66,16 @@ func program(arch string) ([]byte, error) {
 	return file.Bytes(), err
 }
 
-// importing keeps one process from making the image twice at once.
-var importing sync.Mutex
+// imports keeps one process from making the image twice at once.
+var imports singleflight.Group
 
 // needHolder makes the holder's image where it is not there yet. Nothing is pulled for it.
 func needHolder(ctx context.Context, d *container.Docker) error {
-	importing.Lock()
-	defer importing.Unlock()
+	_, err, _ := imports.Do(holderImage, func() (any, error) { return nil, importHolder(ctx, d) })
+	return err
+}
+
+func importHolder(ctx context.Context, d *container.Docker) error {
 	_, err := d.API().ImageInspect(ctx, holderImage)
 	if err == nil || !errdefs.IsNotFound(err) {
 		return err

@@ -21,14 +21,14 @@ import (
 // BuildWithin is how long getting or building one image may take.
 const BuildWithin = 15 * time.Minute
 
-// Fetch makes sure that an image is there.
-func Fetch(ctx context.Context, image string) error {
+// Fetch makes sure that an image is there; say is told when it must be pulled.
+func Fetch(ctx context.Context, image string, say func(text string)) error {
 	d, err := docker.Open(ctx)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	return d.Fetch(ctx, image, func(string) {})
+	return d.Fetch(ctx, image, say)
 }
 
 // Build builds the image of a folder with a Dockerfile and yields its name, the same each time. The
