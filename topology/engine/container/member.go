@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
@@ -67,8 +66,8 @@ func (e *Engine) create(ctx context.Context, m *member) error {
 	switch {
 	case c != nil && c.GetContainerID() != "":
 		m.made.Store(&made{e.daemon, c.GetContainerID()})
-	case err != nil && !errdefs.IsConflict(err):
-		// The daemon may have made it all the same, when it was told too late that nobody waits.
+	case err != nil && ctx.Err() != nil:
+		// The daemon may have made it all the same: it was told too late that nobody waits.
 		m.made.Store(&made{e.daemon, m.name})
 	}
 	if err != nil {
