@@ -40,11 +40,15 @@ func newAuditors(env *simulators.Env) *auditors {
 }
 
 func (a *auditors) config(n *topology.Node) conn.Config {
-	return conn.Config{
+	c := conn.Config{
 		Dialer: a.env.Fabric.Dialer(topology.Wire{From: wire.AuditFrom, To: n.Name}, 0),
 		Client: "faultline-audit",
-		Recall: a.env.Recall,
 	}
+	// Only then may a table be of somebody else's making, which takes another look at it.
+	if recalled, _ := a.env.Correlates(); recalled {
+		c.Recall = a.env.Recall
+	}
+	return c
 }
 
 // readable says that a broker keeps messages that can be read and counted from outside. MQTT hands
