@@ -167,7 +167,10 @@ type Channel struct {
 	Key        string // body field that orders
 	DeadLetter *policy.DeadLetter
 	TTL        time.Duration
-	At         diag.Position // where the file declares it; zero when it is only used
+	// Groups are the consumer groups that take from it, in the topology's order. A broker with
+	// queues keeps one for each, made before anything is published.
+	Groups []string      `json:",omitempty"`
+	At     diag.Position // where the file declares it; zero when it is only used
 }
 
 // Node is the full name of the node that carries the channel.

@@ -24,6 +24,10 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrUnsupported is asked of a protocol that cannot do it.
 	ErrUnsupported = errors.New("not supported by the protocol")
+	// ErrRefused is an answer that no repetition changes: wrong credentials, a missing channel, a
+	// message that is too large. Nothing was written. Its text names the broker (its wire), the
+	// channel and what to change.
+	ErrRefused = errors.New("refused")
 )
 
 // Config is what every client is made from.
@@ -62,7 +66,9 @@ func (r Recall) Otherwise(m *message.Message, err error, body []byte) (*message.
 type Broker interface {
 	// Connect returns when the client is connected and may be used.
 	Connect(ctx context.Context) error
-	// Declare makes channels where the broker needs that; existing ones are left as they are.
+	// Declare makes channels where the broker needs that, each with what its Groups take from, so
+	// that nothing published from then on is missed by them; a channel without groups keeps what is
+	// published, to be read by an audit. Existing ones are left as they are.
 	Declare(ctx context.Context, channels []*topology.Channel) error
 	// Publish sends one message to a concrete channel name (":id" already filled in) and returns
 	// when the broker has it. An error that wraps ErrUnknown means it may have it.
@@ -101,7 +107,7 @@ type Subscription struct {
 	Handle   func(Delivery)
 }
 
-// Delivery is one message given to a consumer. Exactly one of Ack and Nack is called, once.
+// Delivery is one message given to a consumer. Exactly one of Ack, Nack and Reject is called, once.
 type Delivery struct {
 	Message     *message.Message // nil when Err is set
 	Err         error            // the payload is not an envelope
@@ -110,8 +116,13 @@ type Delivery struct {
 	Partition   int32
 	Offset      int64
 	Redelivered bool // the broker says it was delivered before
-	Ack         func(context.Context) error
-	Nack        func(context.Context) error // to be delivered again
+	// Attempt is how many times the broker has delivered it to this group, this time included, by
+	// the broker's own count; 0 where it keeps none that a client may see.
+	Attempt int
+	Ack     func(context.Context) error
+	Nack    func(context.Context) error // to be delivered again
+	// Reject hands it to the broker's own dead-lettering at once; nil where there is none.
+	Reject func(context.Context) error
 }
 
 // Store is one client of a data store. Methods are safe for concurrent use.

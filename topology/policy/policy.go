@@ -106,4 +106,7 @@ type DeadLetter struct {
 	Attempts int    // handler attempts before a message is dead-lettered, the first one counted
 	Channel  string // "" is the source channel's name with ".dead" behind it
 	Dropped  bool   // as built only: the message is acknowledged and forgotten
+	// Native leaves counting and moving to the broker: a failed message is given back, and the broker
+	// itself dead-letters it after so many deliveries.
+	Native bool `json:",omitempty"`
 }
