@@ -167,6 +167,8 @@ type Channel struct {
 	Key        string // body field that orders
 	DeadLetter *policy.DeadLetter
 	TTL        time.Duration
+	// Transient channels are not kept: who does not listen when a message is published misses it.
+	Transient bool `json:",omitempty"`
 	// Groups are the consumer groups that take from it, in the topology's order. A broker with
 	// queues keeps one for each, made before anything is published.
 	Groups []string      `json:",omitempty"`

@@ -2,14 +2,17 @@ package cast
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/faultline-sim/faultline/simulators"
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/kafka"
 	"github.com/faultline-sim/faultline/simulators/conn/mqtt"
+	"github.com/faultline-sim/faultline/simulators/conn/nats"
 	"github.com/faultline-sim/faultline/simulators/conn/postgres"
 	"github.com/faultline-sim/faultline/simulators/conn/redis"
 	"github.com/faultline-sim/faultline/simulators/conn/s3"
+	"github.com/faultline-sim/faultline/topology/claims"
 )
 
 // Clients are the clients of every protocol there is.
@@ -24,8 +27,11 @@ func (protocols) Broker(protocol string, c conn.Config) (conn.Broker, error) {
 		return mqtt.New(c), nil
 	case "kafka":
 		return kafka.New(c), nil
+	case "nats":
+		return nats.New(c), nil
 	}
-	return nil, fmt.Errorf("make client: %q is no broker's protocol, accepted: kafka, mqtt", protocol)
+	return nil, fmt.Errorf("make client: %q is no broker's protocol, accepted: %s",
+		protocol, strings.Join(claims.Protocols(), ", "))
 }
 
 // Store makes the client of a store.

@@ -19,6 +19,7 @@ type Set string
 // The sorts of engines. A node's own engine: wins over the choice for a run.
 const (
 	Embedded  Set = "embedded"  // in this process
+	Process   Set = "process"   // a child process: a program found on PATH
 	Container Set = "container" // a container image
 )
 
@@ -44,8 +45,10 @@ type Features struct {
 	Image     string // containers: what runs where nothing else is asked for
 	Imitation bool   // it is not the product that its protocol is known by
 	Worth     string // what a verdict on it is worth, one sentence
-	Can       []Ability
-	Why       map[Ability]string // why it cannot, where its kind does not say so already
+	// Authenticates says that it can refuse a client's user name and password by itself.
+	Authenticates bool
+	Can           []Ability
+	Why           map[Ability]string // why it cannot, where its kind does not say so already
 }
 
 // Able says whether something can be asked of the engine.

@@ -46,6 +46,12 @@ func table() map[key]Features {
 				"vouches for no durability, no request throttling and no signature checks",
 			Can: []Ability{KeepsData},
 		},
+		{Embedded, "nats"}: {
+			Name: "nats-server",
+			Worth: "the server itself with JetStream, one node in this process; streams are in files " +
+				"that are synced each two minutes, so it vouches for no power loss and no replication",
+			Can: []Ability{KeepsData, DisconnectAll},
+		},
 		{Container, "redis"}: {
 			Name:  "Redis",
 			Image: "redis:7.4",

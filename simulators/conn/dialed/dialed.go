@@ -9,7 +9,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -84,6 +86,17 @@ func (c *Conns) Sever() {
 	c.end()
 	for _, conn := range open {
 		conn.Conn.Close()
+	}
+}
+
+// Reap closes in its owner's place what a library has dialled and forgotten. It is called when the
+// library has ended.
+func (c *Conns) Reap() {
+	c.mu.Lock()
+	open := slices.Collect(maps.Keys(c.open))
+	c.mu.Unlock()
+	for _, conn := range open {
+		conn.Close()
 	}
 }
 

@@ -94,7 +94,7 @@ func (m *Member) turn(ctx context.Context) {
 	looked := time.Now()
 	v, err := m.look(ctx)
 	if err != nil {
-		if m.left() <= 0 {
+		if m.remaining() <= 0 {
 			m.drop(ctx, m.sorted())
 		}
 		return
@@ -113,14 +113,14 @@ func (m *Member) turn(ctx context.Context) {
 	}
 }
 
-// left is how long what is held may still be used if no look works: until a turn before the others
+// remaining is how long what is held may still be used if no look works: until a turn before the others
 // see the lease run out.
-func (m *Member) left() time.Duration {
+func (m *Member) remaining() time.Duration {
 	return m.opt.Lasts - m.opt.Every - time.Since(m.seen)
 }
 
 func (m *Member) look(ctx context.Context) (View, error) {
-	ctx, cancel := context.WithTimeout(ctx, max(m.left(), m.opt.Every))
+	ctx, cancel := context.WithTimeout(ctx, max(m.remaining(), m.opt.Every))
 	defer cancel()
 	return m.opt.Table.Look(ctx)
 }
@@ -140,6 +140,9 @@ func (m *Member) drop(ctx context.Context, parts []string) {
 
 // balance gives up what is above the member's share, or takes what is free below it.
 func (m *Member) balance(ctx context.Context, v View) {
+	for _, part := range m.left(v) {
+		m.begin(part)
+	}
 	fair := v.share()
 	held := m.sorted()
 	for len(held) > fair {
@@ -151,10 +154,27 @@ func (m *Member) balance(ctx context.Context, v View) {
 			return
 		}
 		if got, err := m.opt.Table.Take(ctx, part); err == nil && got {
-			m.held[part] = true
-			m.opt.Begin(part)
+			m.begin(part)
 		}
 	}
+}
+
+func (m *Member) begin(part string) {
+	m.held[part] = true
+	m.opt.Begin(part)
+}
+
+// left are the parts that the member let go of while it heard nothing, and that nobody has taken
+// since: they are still its own.
+func (m *Member) left(v View) []string {
+	var own []string
+	for part, holder := range v.Holders {
+		if holder == m.opt.Name && !m.held[part] {
+			own = append(own, part)
+		}
+	}
+	slices.Sort(own)
+	return own
 }
 
 func (m *Member) giveUp(ctx context.Context, part string) {

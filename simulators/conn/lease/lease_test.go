@@ -187,3 +187,20 @@ func TestWhoHearsNothingLetsGoBeforeAnotherTakesOver(t *testing.T) {
 		want(t, "a is back", b, 2, 2)
 	})
 }
+
+func TestWhoComesBackAloneHasItsPartsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard(4)
+		defer b.join(t, "a")()
+		want(t, "before", b, 4)
+		for _, deaf := range []bool{true, false} {
+			b.mu.Lock()
+			b.deaf["a"] = deaf
+			b.mu.Unlock()
+			if deaf {
+				time.Sleep(lasts + every) // virtual
+			}
+		}
+		want(t, "a is back", b, 4)
+	})
+}

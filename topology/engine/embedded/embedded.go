@@ -13,6 +13,7 @@ import (
 	"github.com/faultline-sim/faultline/topology/engine"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/kafka"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/mqtt"
+	"github.com/faultline-sim/faultline/topology/engine/embedded/nats"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/postgres"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/redis"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/s3"
@@ -24,6 +25,7 @@ func makers() map[string]maker {
 	return map[string]maker{
 		"kafka":    kafka.New,
 		"mqtt":     mqtt.New,
+		"nats":     nats.New,
 		"s3":       s3.New,
 		"postgres": postgres.New,
 		"redis":    redis.New,

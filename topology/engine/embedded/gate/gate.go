@@ -82,7 +82,7 @@ func (g *Gate) Accept() (net.Conn, error) {
 func (g *Gate) Probe(ctx context.Context) (net.Conn, error) {
 	near, far := net.Pipe()
 	select {
-	case g.arrived <- far:
+	case g.arrived <- probe{far}:
 		return near, nil
 	case <-ctx.Done():
 	case <-g.shut:
@@ -91,6 +91,9 @@ func (g *Gate) Probe(ctx context.Context) (net.Conn, error) {
 	far.Close()
 	return nil, errors.Join(net.ErrClosed, ctx.Err())
 }
+
+// probe is the far end of an engine's own connection.
+type probe struct{ net.Conn }
 
 // Addr is the listener's address.
 func (g *Gate) Addr() net.Addr { return g.listener.Addr() }
@@ -105,8 +108,8 @@ func (g *Gate) Close() error {
 	return nil
 }
 
-// Drop closes every open connection and says how many there were. Abrupt ones are reset, so that
-// bytes not yet sent are lost, as they are when a process dies.
+// Drop closes every open connection and says how many of them were clients'. Abrupt ones are reset,
+// so that bytes not yet sent are lost, as they are when a process dies.
 func (g *Gate) Drop(abrupt bool) int {
 	g.mu.Lock()
 	open := make([]*conn, 0, len(g.conns))
@@ -115,13 +118,17 @@ func (g *Gate) Drop(abrupt bool) int {
 	}
 	g.mu.Unlock()
 
+	clients := 0
 	for _, c := range open {
 		if tcp, ok := c.Conn.(*net.TCPConn); ok && abrupt {
 			tcp.SetLinger(0)
 		}
+		if _, own := c.Conn.(probe); !own {
+			clients++
+		}
 		c.Close()
 	}
-	return len(open)
+	return clients
 }
 
 // Open is how many connections are open now.

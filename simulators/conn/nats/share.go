@@ -1,0 +1,240 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/faultline-sim/faultline/simulators/conn"
+)
+
+// longPoll is how long one request for messages waits for them.
+const longPoll = 5 * time.Second
+
+// share is one part of a channel that this client takes from.
+type share struct {
+	sub    *subscription
+	part   int
+	quit   context.CancelFunc
+	ended  sync.WaitGroup
+	misses int // requests for messages that did not work, in a row
+
+	mu      sync.Mutex
+	revoked bool
+	open    map[*held]struct{} // handed out and not settled
+	change  chan struct{}      // closed when one is settled; nil while nobody waits for it
+}
+
+// held is a delivery in hand.
+type held struct {
+	msg   jetstream.Msg
+	since time.Time // when the server was last told that it is in hand
+}
+
+func newShare(s *subscription, part string) *share {
+	n, _ := strconv.Atoi(part) // a number of our own making
+	return &share{sub: s, part: n, open: map[*held]struct{}{}}
+}
+
+func (s *share) start(ctx context.Context) {
+	ctx, s.quit = context.WithCancel(ctx)
+	s.ended.Go(func() { s.take(ctx) })
+	s.ended.Go(func() { s.renew(ctx) })
+}
+
+// end stops taking, waits within ctx until all in hand is settled, and refuses what is settled
+// later.
+func (s *share) end(ctx context.Context) {
+	s.quit()
+	for {
+		s.mu.Lock()
+		if len(s.open) == 0 || ctx.Err() != nil {
+			s.revoked = true
+			s.mu.Unlock()
+			break
+		}
+		changed := s.await()
+		s.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+	s.ended.Wait()
+}
+
+// await is a channel that the next settling closes; the lock is held.
+func (s *share) await() <-chan struct{} {
+	if s.change == nil {
+		s.change = make(chan struct{})
+	}
+	return s.change
+}
+
+// take asks for messages, as many as there is room for, until ctx ends.
+func (s *share) take(ctx context.Context) {
+	for ctx.Err() == nil {
+		consumer, err := s.consumer(ctx)
+		for err == nil {
+			err = s.fetch(ctx, consumer)
+		}
+		s.misses++
+		if s.sub.client.pause(ctx, pauseAfter(s.misses)) != nil {
+			return
+		}
+	}
+}
+
+// consumer finds the part's consumer. Where order is promised and the server does not count
+// attempts, all that is not acknowledged is delivered anew from there on, in order: a consumer that
+// has gone may have left some of it open.
+func (s *share) consumer(ctx context.Context) (jetstream.Consumer, error) {
+	js, err := s.sub.client.stream()
+	if err != nil {
+		return nil, err
+	}
+	k := s.sub.kept
+	ctx, cancel := s.sub.client.limit(ctx)
+	defer cancel()
+	stream, name := Token(k.channel), consumerName(s.sub.Group, s.part)
+	consumer, err := js.Consumer(ctx, stream, name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		consumer, err = js.CreateOrUpdateConsumer(ctx, stream, k.consumer(s.sub.Group, s.part))
+	}
+	if err == nil && k.ordered && k.attempts == 0 && consumer.CachedInfo().NumAckPending > 0 {
+		_, err = js.ResetConsumer(ctx, stream, name)
+	}
+	return consumer, err
+}
+
+// fetch asks once and hands out what comes.
+func (s *share) fetch(ctx context.Context, consumer jetstream.Consumer) error {
+	room, err := s.room(ctx)
+	if err != nil {
+		return err
+	}
+	limited, cancel := s.sub.client.limit(ctx)
+	defer cancel()
+	batch, err := consumer.Fetch(room, jetstream.FetchContext(limited))
+	if err != nil {
+		return err
+	}
+	for msg := range batch.Messages() {
+		s.misses = 0
+		s.deliver(msg)
+	}
+	switch err := batch.Error(); {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil, errors.Is(err, context.DeadlineExceeded):
+		return nil
+	default:
+		return err
+	}
+}
+
+// room waits until a part of what may be in hand is free, and is how much that is.
+func (s *share) room(ctx context.Context) (int, error) {
+	for {
+		s.mu.Lock()
+		free := s.sub.Prefetch - len(s.open)
+		if free > 0 && 4*free >= s.sub.Prefetch {
+			s.mu.Unlock()
+			return free, nil
+		}
+		changed := s.await()
+		s.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+func (s *share) deliver(msg jetstream.Msg) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return // not from a stream
+	}
+	h := &held{msg: msg, since: time.Now()}
+	s.mu.Lock()
+	s.open[h] = struct{}{}
+	s.mu.Unlock()
+	s.sub.Handle(s.delivery(h, meta))
+}
+
+// delivery is what the consumer gets.
+func (s *share) delivery(h *held, meta *jetstream.MsgMetadata) conn.Delivery {
+	d := conn.Delivery{
+		Channel: s.sub.Channel, Partition: int32(s.part), Offset: int64(meta.Sequence.Stream),
+		Redelivered: meta.NumDelivered > 1, Attempt: int(meta.NumDelivered),
+		Ack:  func(context.Context) error { return s.settle(h, "acknowledge", h.msg.Ack) },
+		Nack: func(context.Context) error { return s.settle(h, "give back", h.msg.Nak) },
+	}
+	if s.sub.kept.dead != "" {
+		d.Reject = func(context.Context) error { return s.settle(h, "reject", h.msg.Term) }
+	}
+	d.Message, d.Err = fromMsg(h.msg.Headers(), h.msg.Data(), s.sub.client.cfg.Recall)
+	if d.Err != nil {
+		d.Message, d.Raw = nil, h.msg.Data()
+	}
+	return d
+}
+
+// settle says the last word about a delivery. Its way to the server is not awaited: a word that
+// does not arrive makes the server deliver again.
+func (s *share) settle(h *held, verb string, say func() error) error {
+	s.mu.Lock()
+	_, open := s.open[h]
+	open = open && !s.revoked
+	delete(s.open, h)
+	if s.change != nil {
+		close(s.change)
+		s.change = nil
+	}
+	s.mu.Unlock()
+	err := error(errRevoked)
+	if open {
+		err = say()
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s part %d: %w", verb, s.sub.Channel, s.part, err)
+	}
+	return nil
+}
+
+// renew tells the server what is still in hand, so that it is not delivered again.
+func (s *share) renew(ctx context.Context) {
+	tick := time.NewTicker(ackWait / 6)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.tellInHand()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *share) tellInHand() {
+	now := time.Now()
+	var due []*held
+	s.mu.Lock()
+	for h := range s.open {
+		if now.Sub(h.since) > ackWait/3 {
+			h.since = now
+			due = append(due, h)
+		}
+	}
+	s.mu.Unlock()
+	for _, h := range due {
+		_ = h.msg.InProgress() // else it is delivered again
+	}
+}
