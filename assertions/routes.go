@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/claims"
 )
 
 // routes is what the ledger needs of the topology: where a flow's messages may go, and one name
@@ -201,5 +202,6 @@ func fits(declared, parts []string) bool {
 
 // readable says whether the audit can read a channel back: MQTT keeps nothing to read.
 func (r *routes) readable(channel string) bool {
-	return r.protocols[topology.ChannelNode(channel)] != "mqtt"
+	c, known := claims.Of(r.protocols[topology.ChannelNode(channel)])
+	return !known || c.Readable
 }

@@ -3,6 +3,7 @@ package topology
 import (
 	"strings"
 
+	"github.com/faultline-sim/faultline/topology/claims"
 	"github.com/faultline-sim/faultline/topology/diag"
 	"github.com/faultline-sim/faultline/topology/policy"
 )
@@ -36,6 +37,7 @@ func (d *decoder) check() {
 	}
 	for _, c := range d.t.Channels {
 		d.checkPlain(c, c.Node())
+		d.checkChannel(c)
 	}
 }
 
@@ -45,7 +47,7 @@ func (d *decoder) checkNode(n *Node) {
 		d.report(n, "missing-key", "%s %q has no protocol, accepted: %s",
 			n.Kind, n.Name, strings.Join(accepted, ", "))
 	}
-	if n.Brokers > 1 && n.Protocol != "kafka" && n.Protocol != "" {
+	if b, _ := claims.Of(n.Protocol); n.Brokers > 1 && !b.Clusters && n.Protocol != "" {
 		d.report(n, "wrong-kind", "%q has %d brokers, a cluster is for kafka", n.Name, n.Brokers)
 	}
 	if n.Image != "" && n.Engine != "" && n.Engine != "container" {
@@ -94,8 +96,8 @@ func (d *decoder) checkSend(n *Node, s *Send) {
 	if far == nil {
 		return
 	}
-	if n.Kind == Fleet && far.Protocol == "kafka" {
-		d.report(s, "wrong-hop", "%q is a fleet, it speaks mqtt and http, not kafka", n.Name)
+	if n.Kind == Fleet && notForFleets(far) {
+		d.report(s, "wrong-hop", "%q is a fleet, it speaks mqtt and http, not %s", n.Name, far.Protocol)
 	}
 	if s.Channel() != "" && far.Kind != Broker {
 		d.report(s, "wrong-kind", "%q is a %s's mailbox, only it puts messages there", s.To, far.Kind)
@@ -132,8 +134,9 @@ func (d *decoder) checkTrigger(n *Node, h *Handler) {
 	case source == nil:
 	case source.Kind != Broker && n.Kind != Fleet:
 		d.report(h, "wrong-kind", "%q is a mailbox, accepted: a fleet reads it", h.Source())
-	case source.Protocol == "kafka" && n.Kind == Fleet:
-		d.report(h, "wrong-hop", "%q is a fleet, it speaks mqtt and http, not kafka", n.Name)
+	case n.Kind == Fleet && notForFleets(source):
+		d.report(h, "wrong-hop", "%q is a fleet, it speaks mqtt and http, not %s",
+			n.Name, source.Protocol)
 	}
 	d.checkDeadLetter(h, h.Policy.DeadLetter, h)
 }
@@ -181,8 +184,8 @@ func (d *decoder) checkStep(n *Node, h *Handler, s *Step) {
 	case Request:
 		d.checkRequest(s, far)
 	}
-	if n.Kind == Fleet && far.Protocol == "kafka" {
-		d.report(s, "wrong-hop", "%q is a fleet, it speaks mqtt and http, not kafka", n.Name)
+	if n.Kind == Fleet && notForFleets(far) {
+		d.report(s, "wrong-hop", "%q is a fleet, it speaks mqtt and http, not %s", n.Name, far.Protocol)
 	}
 }
 

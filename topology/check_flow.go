@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"github.com/faultline-sim/faultline/topology/claims"
 	"slices"
 	"strings"
 )
@@ -104,12 +105,19 @@ func (d *decoder) joint(a, b Hop) string {
 
 // fleetProtocol is why a fleet cannot use a broker: devices speak MQTT and HTTP.
 func fleetProtocol(a Hop, from *Node, b Hop, to *Node) string {
-	puts := b.Channel != "" && from.Kind == Fleet && to.Kind == Broker && to.Protocol == "kafka"
-	takes := a.Channel != "" && to.Kind == Fleet && from.Kind == Broker && from.Protocol == "kafka"
-	if puts || takes {
-		return "a fleet speaks mqtt and http, not kafka"
+	switch {
+	case b.Channel != "" && from.Kind == Fleet && notForFleets(to):
+		return "a fleet speaks mqtt and http, not " + to.Protocol
+	case a.Channel != "" && to.Kind == Fleet && notForFleets(from):
+		return "a fleet speaks mqtt and http, not " + from.Protocol
 	}
 	return ""
+}
+
+// notForFleets says that a broker speaks what devices do not.
+func notForFleets(n *Node) bool {
+	b, ok := claims.Of(n.Protocol)
+	return ok && n.Kind == Broker && !b.Devices
 }
 
 // checkDerived refuses flows that derive from themselves, and those that begin beside their parent.

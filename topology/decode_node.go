@@ -3,6 +3,7 @@ package topology
 import (
 	"slices"
 
+	"github.com/faultline-sim/faultline/topology/claims"
 	"github.com/faultline-sim/faultline/topology/policy"
 	"github.com/faultline-sim/faultline/topology/yamlpos"
 )
@@ -41,7 +42,7 @@ var kindFields = map[Kind][]string{
 
 // protocols are what each kind may speak.
 var protocols = map[Kind][]string{
-	Broker:  {"kafka", "mqtt", "tcp"},
+	Broker:  append(claims.Protocols(), "tcp"),
 	Store:   {"postgres", "redis", "s3", "tcp"},
 	Service: {"tcp"},
 	Cloud:   {"tcp"},

@@ -215,6 +215,7 @@ func (d *decoder) deadLetter(p *policy.DeadLetter, v yamlpos.Value) {
 	d.fields(v, map[string]func(yamlpos.Value){
 		"attempts": func(v yamlpos.Value) { p.Attempts = v.Int(1, maxAttempts) },
 		"channel":  func(v yamlpos.Value) { p.Channel = d.channelRef(v, v.String()) },
+		"native":   func(v yamlpos.Value) { p.Native = v.Bool() },
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/faultline-sim/faultline/topology/claims"
 	"github.com/faultline-sim/faultline/topology/diag"
 )
 
@@ -75,6 +76,9 @@ func nearWords(word string) []string {
 func glossary() map[string]string {
 	words := values()
 	maps.Copy(words, concepts())
+	for _, b := range claims.All() {
+		words[b.Protocol] = "protocol of a broker: " + b.Product + "; a channel is " + b.Map
+	}
 	return words
 }
 
@@ -86,14 +90,11 @@ func values() map[string]string {
 		"cloud": "kind of node: a service outside our control, with a quota, " +
 			"outages and slow answers",
 		"service": "kind of node: a program of ours, in one or more replicas",
-		"broker":  "kind of node: carries channels; protocol kafka or mqtt",
+		"broker": "kind of node: carries channels; protocol " +
+			strings.Join(claims.Protocols(), ", "),
 		"store": "kind of node: keeps data; protocol postgres, redis or s3. Also " +
 			"a step that writes",
 
-		"mqtt": "protocol of a broker: topics with sessions and quality of " +
-			"service, no partitions",
-		"kafka": "protocol of a broker: partitioned logs, consumer groups; order " +
-			"holds within a partition",
 		"s3":       "protocol of a store: objects",
 		"postgres": "protocol of a store: tables",
 		"redis":    "protocol of a store: keys",

@@ -85,7 +85,8 @@ func flowObjects() []object {
 	return []object{
 		{"channel", "on a channel", []field{
 			{"parallel", whole(1, maxParallel),
-				"partitions; default 6 on kafka, 1 elsewhere",
+				"parts that keep their order each: partitions, shards, queues, subjects; default 6 on " +
+					"kafka, 1 elsewhere",
 				"parallel: 6"},
 			{"key", text("the name of a body field"),
 				"the body field whose values keep their order in the channel",
@@ -93,6 +94,9 @@ func flowObjects() []object {
 			{"ttl", orNone(span()),
 				"age after which a message is expired rather than handled",
 				"ttl: 30s"},
+			{"durable", truth(),
+				"false: messages are not kept, who does not listen misses them; default true",
+				"durable: false"},
 			{"dead_letter", orNone(ref("dead_letter", "attempts and channel")),
 				"dead-lettering of every handler that takes messages from the channel and " +
 					"declares none of its own",

@@ -265,6 +265,10 @@ func policyObjects() []object {
 			{"channel", text("broker/channel"),
 				"where it goes; default the source channel without :id, with .dead behind it",
 				"channel: stream/telemetry.dead"},
+			{"native", truth(),
+				"true: the broker itself counts deliveries and dead-letters, where it can (see " +
+					"faultline brokers); default false: the handler counts and publishes",
+				"native: true"},
 		}},
 	}
 }

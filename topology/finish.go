@@ -3,6 +3,7 @@ package topology
 import (
 	"slices"
 
+	"github.com/faultline-sim/faultline/topology/claims"
 	"github.com/faultline-sim/faultline/topology/policy"
 )
 
@@ -93,6 +94,7 @@ func (d *decoder) addChannels() {
 		d.useDeadLetter(c.DeadLetter)
 	}
 	d.fillChannels()
+	d.groups()
 }
 
 func (d *decoder) useDeadLetter(p *policy.DeadLetter) {
@@ -113,8 +115,36 @@ func (d *decoder) fillChannels() {
 			continue
 		}
 		c.Parallel = DefaultParallel
-		if n := d.t.Node(c.Node()); n != nil && n.Protocol == "kafka" {
-			c.Parallel = DefaultParallelKafka
+		if b, ok := d.t.claims(c.Node()); ok {
+			c.Parallel = b.DefaultParts
+		}
+	}
+}
+
+// claims are what the protocol of a broker can promise; false for what is no broker, and for one
+// whose protocol is not known here.
+func (t *Topology) claims(node string) (claims.Broker, bool) {
+	n := t.Node(node)
+	if n == nil || n.Kind != Broker {
+		return claims.Broker{}, false
+	}
+	return claims.Of(n.Protocol)
+}
+
+// groups tells each channel of a broker who takes from it.
+func (d *decoder) groups() {
+	for _, c := range d.t.Channels {
+		c.Groups = nil
+	}
+	for _, n := range d.t.Nodes {
+		for _, h := range n.Handlers {
+			c := d.t.Channel(h.Source())
+			if c == nil || n.Kind == Fleet {
+				continue
+			}
+			if group := h.ConsumerGroup(n); !slices.Contains(c.Groups, group) {
+				c.Groups = append(c.Groups, group)
+			}
 		}
 	}
 }

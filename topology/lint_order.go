@@ -1,6 +1,10 @@
 package topology
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/faultline-sim/faultline/topology/claims"
+)
 
 // parallelConsumers: messages of one key that are handled side by side overtake each other.
 func (l *linter) parallelConsumers(n *Node, h *Handler) {
@@ -20,7 +24,7 @@ func (l *linter) parallelConsumers(n *Node, h *Handler) {
 				fmt.Sprintf("%s handles %d messages at once in any order, while flow %s promises order by %s",
 					l.where(n, h), h.Concurrency*max(1, n.Replicas), f.Name, f.Key),
 				"declare order: key, or promise no key")
-		case broker.Protocol == "mqtt" && n.Replicas > 1:
+		case !keyOrder(broker) && n.Replicas > 1:
 			l.add("order-lost", SeverityFault, a,
 				fmt.Sprintf("%d replicas of %s share %s, and mqtt deals messages out without regard to "+
 					"their key, while flow %s promises order by %s",
@@ -37,17 +41,24 @@ func (l *linter) mapping(c *Channel) {
 		return
 	}
 	a := about{node: n, at: c.At}
-	if n.Protocol == "mqtt" && c.Parallel > 1 {
+	b, known := claims.Of(n.Protocol)
+	if known && !b.Parts && c.Parallel > 1 {
 		l.add("broker-cannot", SeverityFault, a,
-			fmt.Sprintf("channel %s asks for %d parallel parts, mqtt topics have none",
-				l.t.ShortRef(c.Ref), c.Parallel), "take parallel away, or use a kafka broker")
+			fmt.Sprintf("channel %s asks for %d parallel parts, %s has none",
+				l.t.ShortRef(c.Ref), c.Parallel, n.Protocol), b.Instead[claims.ParallelParts])
 	}
-	if n.Protocol == "kafka" && c.TTL > 0 {
+	if known && c.TTL > 0 && b.TTL == "" {
 		l.add("broker-cannot", SeverityInfo, a,
-			fmt.Sprintf("channel %s has a ttl, kafka expires no single message: consumers drop it when "+
-				"they meet it", l.t.ShortRef(c.Ref)), "count on late expiry")
+			fmt.Sprintf("channel %s has a ttl, %s expires no single message: consumers drop it when "+
+				"they meet it", l.t.ShortRef(c.Ref), n.Protocol), "count on late expiry")
 	}
 	l.keyOrder(c, a)
+}
+
+// keyOrder says that order by key holds over several consumers of a group.
+func keyOrder(broker *Node) bool {
+	b, known := claims.Of(broker.Protocol)
+	return !known || b.KeyOrder
 }
 
 // keyOrder: parallel parts keep the order of the channel's own key only.

@@ -131,7 +131,7 @@ func TestLint(t *testing.T) {
 		{"broker/parallel topics/fault",
 			"channels:\n",
 			"channels:\n  mqtt/reading/:id: {parallel: 2, key: sensor}\n",
-			"broker-cannot", SeverityFault, "", "mqtt topics have none"},
+			"broker-cannot", SeverityFault, "", "mqtt has none"},
 		{"broker/ttl on kafka/info",
 			"",
 			"",

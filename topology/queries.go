@@ -189,3 +189,11 @@ func derivedChannel(ref, ending string, keepIDs bool) string {
 	segments = slices.DeleteFunc(segments, func(s string) bool { return strings.HasPrefix(s, ":") })
 	return ChannelNode(ref) + "/" + strings.Join(segments, "/") + ending
 }
+
+// ConsumerGroup is the group that the handler of a node takes messages in.
+func (h *Handler) ConsumerGroup(n *Node) string {
+	if h.Group != "" {
+		return h.Group
+	}
+	return n.Name
+}

@@ -21,7 +21,6 @@ const (
 	DefaultGuarantee          = AtLeastOnce
 	DefaultTable              = "records" // of store and lookup steps
 	DefaultDeadLetterAttempts = 5
-	DefaultParallelKafka      = 6
 	DefaultParallel           = 1
 	DefaultKeepAlive          = 30 * time.Second
 	DefaultInflight           = 100

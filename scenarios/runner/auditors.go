@@ -11,6 +11,7 @@ import (
 	"github.com/faultline-sim/faultline/simulators/cast"
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/claims"
 	"github.com/faultline-sim/faultline/topology/wire"
 )
 
@@ -51,9 +52,18 @@ func (a *auditors) config(n *topology.Node) conn.Config {
 	return c
 }
 
-// readable says that a broker keeps messages that can be read and counted from outside. MQTT hands
-// messages on and keeps nothing that a client may read.
-func readable(n *topology.Node) bool { return n.Kind == topology.Broker && n.Protocol != "mqtt" }
+// readable says that a broker keeps messages that can be read from outside. MQTT hands messages on
+// and keeps nothing that a client may read.
+func readable(n *topology.Node) bool {
+	c, ok := claims.Of(n.Protocol)
+	return ok && n.Kind == topology.Broker && c.Readable
+}
+
+// counted says that a client may ask a broker how many messages a group has not yet been done with.
+func counted(n *topology.Node) bool {
+	c, ok := claims.Of(n.Protocol)
+	return ok && n.Kind == topology.Broker && c.Counted
+}
 
 func (a *auditors) broker(n *topology.Node) (conn.Broker, error) {
 	a.mu.Lock()
@@ -89,16 +99,10 @@ func (a *auditors) consumed(ctx context.Context, t *topology.Topology) (all []co
 	defer cancel()
 	for _, n := range t.Nodes {
 		for _, h := range n.Handlers {
-			ref, group := h.Subscribe, h.Group
-			if h.Batch != nil {
-				ref = h.Batch.Channel
-			}
+			ref := h.Source()
 			broker := t.Node(topology.ChannelNode(ref))
-			if broker == nil || !readable(broker) {
+			if broker == nil || !counted(broker) {
 				continue
-			}
-			if group == "" {
-				group = n.Name
 			}
 			b, err := a.broker(broker)
 			if err != nil {
@@ -108,7 +112,8 @@ func (a *auditors) consumed(ctx context.Context, t *topology.Topology) (all []co
 				return nil, fmt.Errorf("connect audit client to %q: %w", broker.Name, err)
 			}
 			all = append(all, consumed{
-				node: broker.Name, ref: ref, channel: topology.ChannelName(ref), group: group, broker: b,
+				node: broker.Name, ref: ref, channel: topology.ChannelName(ref),
+				group: h.ConsumerGroup(n), broker: b,
 			})
 		}
 	}

@@ -151,7 +151,7 @@ type Lister interface {
 
 // ReconnectWithin is how long a client may wait between two tries to connect at most, where its
 // session does not say.
-const ReconnectWithin = 5 * time.Second
+const ReconnectWithin = time.Second
 
 // DefaultPrefetch is how many deliveries may be unsettled at once where a subscription does not
 // say.

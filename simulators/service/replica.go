@@ -215,13 +215,9 @@ func (r *replica) subscribe(ctx context.Context) error {
 }
 
 func (r *replica) take(h *program.Handler, l *lanes) error {
-	group := h.Group
-	if group == "" {
-		group = r.svc.node.Name
-	}
 	return r.actor.Brokers[topology.ChannelNode(h.Source)].Subscribe(r.ctx, conn.Subscription{
 		Channel:  topology.ChannelName(h.Source),
-		Group:    group,
+		Group:    h.ConsumerGroup(r.svc.node),
 		QoS:      topology.DefaultQoS,
 		Prefetch: prefetch(h),
 		Handle:   func(d conn.Delivery) { r.accept(h, l, d) },

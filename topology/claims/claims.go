@@ -20,6 +20,9 @@ type Broker struct {
 
 	// Order is the scope in which messages keep their order for one group: "partition of the key".
 	Order string
+	// KeyOrder says that the order of a key holds also where several members of a group share a
+	// channel.
+	KeyOrder bool
 	// Parts says that a channel may have parallel parts, by key; DefaultParts is how many it has
 	// where the drawing does not say. Where Parts is false the broker spreads by itself.
 	Parts        bool

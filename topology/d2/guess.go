@@ -105,14 +105,16 @@ func lastWord(named []string, list string) string {
 
 // brokerProtocol is "" when the name does not tell.
 func brokerProtocol(named []string) string {
-	switch {
-	case lastWord(named, "mqtt iot") != "":
-		return "mqtt"
-	case lastWord(named, "kafka kinesis stream streams 스트림") != "":
-		return "kafka"
-	default:
-		return ""
+	for _, is := range []struct{ protocol, names string }{
+		{"mqtt", "mqtt iot"}, {"amqp", "amqp rabbitmq rabbit"}, {"nats", "nats jetstream"},
+		{"kinesis", "kinesis"}, {"sqs", "sqs"}, {"sns", "sns"}, {"pubsub", "pubsub"},
+		{"kafka", "kafka stream streams 스트림"},
+	} {
+		if lastWord(named, is.names) != "" {
+			return is.protocol
+		}
 	}
+	return ""
 }
 
 func storeProtocol(named []string) string {

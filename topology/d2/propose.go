@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/claims"
 )
 
 // proposal is the topology that a drawing seems to mean.
@@ -233,7 +234,8 @@ func (p *proposal) passes(e edge, first bool) bool {
 	case to.Kind == topology.Fleet || from.Kind == topology.Store || p.isLogin(to.Name):
 		return false
 	case from.Kind == topology.Fleet:
-		return first && to.Kind != topology.Store && to.Protocol != "kafka"
+		b, broker := claims.Of(to.Protocol)
+		return first && to.Kind != topology.Store && (!broker || b.Devices)
 	case from.Kind == topology.Broker:
 		return to.Kind == topology.Service || to.Kind == topology.Cloud
 	default:

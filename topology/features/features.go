@@ -55,7 +55,7 @@ type Features struct {
 func (f Features) Able(a Ability) bool { return slices.Contains(f.Can, a) }
 
 // Choose is the sort of engine that a run with --engines engines ("auto", "embedded" or
-// "containers") puts behind a node.
+// "containers") puts behind a node. Auto is an embedded one where there is one, else a child process.
 func Choose(n *topology.Node, engines string) Set {
 	switch {
 	case n.Engine != "":
@@ -63,7 +63,10 @@ func Choose(n *topology.Node, engines string) Set {
 	case engines == "containers":
 		return Container
 	}
-	return Embedded
+	if _, ok := table()[key{Embedded, n.Protocol}]; ok || engines == "embedded" {
+		return Embedded
+	}
+	return Process
 }
 
 // without is an engine that cannot do some of what it could, and why.

@@ -10,6 +10,43 @@ func contained(more ...Ability) []Ability {
 	return append([]Ability{Pause, LimitCPU, LimitMemory, FillDisk, CutOff, DisconnectAll}, more...)
 }
 
+// own is why a process of this machine cannot do what it takes a machine of its own for.
+const own = "it runs as a process of this machine"
+
+// inOwn are the abilities that it takes a machine of its own for, and why a process has none.
+func inOwn() map[Ability]string {
+	return map[Ability]string{LimitCPU: own, LimitMemory: own, FillDisk: own, CutOff: own}
+}
+
+// moto is what one of its services is, as a process or in a container.
+func moto(s Set, worth string) Features {
+	const inMemory = "moto keeps objects in memory only"
+	f := Features{
+		Name: "moto", Imitation: true,
+		Worth: worth + "; all is in one server's memory and gone with it, nothing is throttled, and " +
+			"no signature is checked",
+	}
+	if s == Process {
+		f.Can, f.Why = []Ability{Pause}, inOwn()
+		f.Why[DisconnectAll] = "moto cannot be told to"
+	} else {
+		f.Image = "motoserver/moto:5.1.22"
+		f.Can = []Ability{Pause, LimitCPU, LimitMemory, CutOff, DisconnectAll}
+		f.Why = map[Ability]string{}
+	}
+	f.Why[KeepsData], f.Why[FillDisk] = inMemory, inMemory
+	return f
+}
+
+// What moto's services are worth.
+const (
+	motoKinesis = "stands for Kinesis's requests and answers, with shards and their order"
+	motoS3      = "stands for S3's requests and answers"
+	motoSNS     = "stands for SNS's requests and answers, and delivers to queues of its own server"
+	motoSQS     = "stands for SQS's requests and answers, with visibility timeouts, FIFO queues and " +
+		"redrive"
+)
+
 // table has a row for each engine.
 func table() map[key]Features {
 	return map[key]Features{
@@ -52,6 +89,14 @@ func table() map[key]Features {
 				"that are synced each two minutes, so it vouches for no power loss and no replication",
 			Can: []Ability{KeepsData, DisconnectAll},
 		},
+		{Process, "amqp"}: {
+			Name: "RabbitMQ",
+			Worth: "the broker itself, one node as a process of this machine, with its own " +
+				"durability; a kill ends the process alone, so it vouches for no power loss and no " +
+				"replication",
+			Can: []Ability{KeepsData, Pause, DisconnectAll},
+			Why: inOwn(),
+		},
 		{Container, "redis"}: {
 			Name:  "Redis",
 			Image: "redis:7.4",
@@ -82,15 +127,38 @@ func table() map[key]Features {
 			Worth: "the broker itself, in KRaft mode on one machine",
 			Can:   contained(KeepsData, MoveLeader, LoseLeader),
 		},
-		{Container, "s3"}: {
-			Name: "moto", Imitation: true, Image: "motoserver/moto:5.1.22",
-			Worth: "stands for S3's requests and answers; objects are in the server's memory and " +
-				"gone with it, so it vouches for no durability",
+		{Container, "amqp"}: {
+			Name:  "RabbitMQ",
+			Image: "rabbitmq:3.13",
+			Worth: "the broker itself, one node, with its own durability; a kill ends its processes " +
+				"alone, so it vouches for no power loss and no replication",
+			Can: contained(KeepsData),
+		},
+		{Container, "nats"}: {
+			Name:  "nats-server",
+			Image: "nats:2.12-alpine",
+			Worth: "the server itself with JetStream, one node; streams are in files that are synced " +
+				"each two minutes, so it vouches for no power loss and no replication",
+			Can: contained(KeepsData),
+		},
+		{Container, "pubsub"}: {
+			Name: "Google's Pub/Sub emulator", Imitation: true,
+			Image: "gcr.io/google.com/cloudsdktool/google-cloud-cli:emulators",
+			Worth: "stands for Pub/Sub's requests and answers; all is in one server's memory and gone " +
+				"with it, so it vouches for no durability",
 			Can: []Ability{Pause, LimitCPU, LimitMemory, CutOff, DisconnectAll},
 			Why: map[Ability]string{
-				KeepsData: "moto keeps objects in memory only",
-				FillDisk:  "moto keeps objects in memory only",
+				KeepsData: "the emulator keeps all in memory only",
+				FillDisk:  "the emulator keeps all in memory only",
 			},
 		},
+		{Process, "kinesis"}:   moto(Process, motoKinesis),
+		{Process, "s3"}:        moto(Process, motoS3),
+		{Process, "sns"}:       moto(Process, motoSNS),
+		{Process, "sqs"}:       moto(Process, motoSQS),
+		{Container, "kinesis"}: moto(Container, motoKinesis),
+		{Container, "s3"}:      moto(Container, motoS3),
+		{Container, "sns"}:     moto(Container, motoSNS),
+		{Container, "sqs"}:     moto(Container, motoSQS),
 	}
 }

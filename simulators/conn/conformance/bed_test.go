@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/claims"
 	"github.com/faultline-sim/faultline/topology/engine"
+	"github.com/faultline-sim/faultline/topology/engine/process"
 	"github.com/faultline-sim/faultline/topology/features"
 	"github.com/faultline-sim/faultline/topology/stack"
 	"github.com/faultline-sim/faultline/topology/wire"
@@ -70,7 +70,7 @@ func newSite(t *testing.T, protocol string, set features.Set) *site {
 }
 
 // missing says that an engine cannot be had on this machine.
-func missing(err error) bool { return errors.Is(err, exec.ErrNotFound) }
+func missing(err error) bool { return errors.Is(err, process.ErrNoProgram) }
 
 func (b *bench) config(client string) conn.Config {
 	return conn.Config{

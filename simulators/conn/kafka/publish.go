@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -19,6 +20,9 @@ const (
 	// mostBatch is how many records one request carries, and mostBatchBytes roughly how large it is.
 	mostBatch      = 1000
 	mostBatchBytes = 512 << 10
+	// mostBody is how large a body may be: with its envelope around it, it stays below the brokers'
+	// message.max.bytes of 1,048,588.
+	mostBody = 1_000_000
 )
 
 // Publish sends a record to the partition of its key (as Java's clients do, by murmur2; without a
@@ -32,9 +36,14 @@ func (c *Client) Publish(ctx context.Context, channel string, m *message.Message
 	if err := m.Check(); err != nil {
 		return conn.Receipt{}, fmt.Errorf("publish to %q: %w", channel, err)
 	}
+	if len(m.Data) > mostBody {
+		return conn.Receipt{}, fmt.Errorf("publish to %q: %w: %s takes bodies of %d bytes at most, the "+
+			"message has %d; send less, or a reference to it", channel, conn.ErrRefused,
+			c.cfg.Dialer.Wire(), mostBody, len(m.Data))
+	}
 	all, err := c.partitions(ctx, topic)
 	if err != nil {
-		return conn.Receipt{}, fmt.Errorf("publish to %q: %w", channel, err)
+		return conn.Receipt{}, fmt.Errorf("publish to %q: %w", channel, c.refused(err))
 	}
 	l := c.lane(slot{topic: topic, partition: c.partitionOf(m.Key, all)})
 	p := &parcel{record: toRecord(m), size: len(m.Data), done: make(chan struct{})}
@@ -49,9 +58,22 @@ func (c *Client) Publish(ctx context.Context, channel string, m *message.Message
 		return conn.Receipt{}, fmt.Errorf("publish to %q: %w: %w", channel, conn.ErrUnknown, ctx.Err())
 	}
 	if p.err != nil {
-		return conn.Receipt{}, fmt.Errorf("publish to %q: %w", channel, p.err)
+		return conn.Receipt{}, fmt.Errorf("publish to %q: %w", channel, c.refused(p.err))
 	}
 	return p.receipt, nil
+}
+
+// refused marks the answers that no repetition changes, and says what does.
+func (c *Client) refused(err error) error {
+	switch {
+	case errors.Is(err, kafka.UnknownTopicOrPartition):
+		return fmt.Errorf("%w: %s has no such topic, declare the channel: %w",
+			conn.ErrRefused, c.cfg.Dialer.Wire(), err)
+	case errors.Is(err, kafka.MessageSizeTooLarge):
+		return fmt.Errorf("%w: %s: send less, or raise message.max.bytes: %w",
+			conn.ErrRefused, c.cfg.Dialer.Wire(), err)
+	}
+	return err
 }
 
 // partitionOf is where a key belongs.

@@ -39,15 +39,20 @@ func TopicName(channel string) string {
 // ":id" is ErrUnsupported: Kafka has no wildcards.
 func (c *Client) Declare(ctx context.Context, channels []*topology.Channel) error {
 	var topics []kafka.TopicConfig
+	seen := map[string]bool{}
 	copies := min(mostCopies, len(c.cfg.Dialer.Endpoints()))
 	for _, ch := range channels {
 		name := topology.ChannelName(ch.Ref)
 		if strings.Contains(name, ":") {
 			return fmt.Errorf("declare %q: a channel for each id: %w", ch.Ref, conn.ErrUnsupported)
 		}
-		topics = append(topics, kafka.TopicConfig{
-			Topic: TopicName(name), NumPartitions: max(1, ch.Parallel), ReplicationFactor: copies,
-		})
+		topic := TopicName(name)
+		if !seen[topic] { // a request that names a topic twice is refused whole
+			seen[topic] = true
+			topics = append(topics, kafka.TopicConfig{
+				Topic: topic, NumPartitions: max(1, ch.Parallel), ReplicationFactor: copies,
+			})
+		}
 	}
 	if len(topics) == 0 {
 		return nil

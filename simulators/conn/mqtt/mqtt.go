@@ -24,6 +24,9 @@ import (
 	"github.com/faultline-sim/faultline/topology/policy"
 )
 
+// mostPayload is what MQTT's packet length leaves for a payload behind the longest topic.
+const mostPayload = 268_435_455 - 65_535 - 4
+
 // errClosed is what a closed client answers.
 var errClosed = errors.New("client is closed")
 
@@ -107,6 +110,10 @@ func (c *Client) Publish(ctx context.Context, channel string, m *message.Message
 	conn.Receipt, error,
 ) {
 	payload, err := m.Structured()
+	if err == nil && len(payload) > mostPayload {
+		err = fmt.Errorf("%w: %s: the message has %d bytes, an MQTT packet %d at most; send less",
+			conn.ErrRefused, c.cfg.Dialer.Wire(), len(payload), mostPayload)
+	}
 	if err == nil {
 		err = c.out.send(ctx, c, &letter{topic: channel, payload: payload})
 	}
