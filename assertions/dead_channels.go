@@ -3,6 +3,7 @@ package assertions
 import (
 	"strings"
 
+	"github.com/faultline-sim/faultline/assertions/history"
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/policy"
 )
@@ -14,6 +15,7 @@ type deadLetter struct {
 	source  string // the channel that the handler is subscribed to
 	channel string // the dead-letter channel
 	limit   int    // handler attempts before a message is dead-lettered
+	native  bool   // by the broker: attempts are deliveries, of one try each
 	set     policy.Set
 	steps   []*topology.Step
 }
@@ -45,7 +47,7 @@ func (r *routes) deadLetterOf(n *topology.Node, h *topology.Handler) (deadLetter
 		return deadLetter{}, false
 	}
 	d := deadLetter{node: n.Name, handler: h.Name, source: source, channel: declared.Channel,
-		limit: declared.Attempts, set: h.Policy, steps: h.Do}
+		limit: declared.Attempts, native: declared.Native, set: h.Policy, steps: h.Do}
 	switch {
 	case d.channel == "":
 		d.channel = topology.DeadLetterChannel(source)
@@ -53,4 +55,13 @@ func (r *routes) deadLetterOf(n *topology.Node, h *topology.Handler) (deadLetter
 		d.channel = topology.ChannelNode(source) + "/" + d.channel
 	}
 	return d, true
+}
+
+// attempt is which attempt at its message an event is about: the broker counts deliveries, a handler
+// its own tries in one.
+func (d *deadLetter) attempt(e *history.Event) int {
+	if d.native {
+		return int(e.Delivery)
+	}
+	return int(e.Attempt)
 }

@@ -24,7 +24,8 @@ type DeadLetterParams struct {
 // at a handler that dead-letters to the channel, is found in it, and nothing else is. A message is
 // there twice only beside a crash of the handler's node, an unanswered publish, or a redrive. It
 // was sent after exactly the declared attempts, or earlier for a permanent reason, and says why
-// (reason, attempts, trace). A redriven message completes, or is dead-lettered again.
+// (reason, attempts, trace). A redriven message completes, or is dead-lettered again. Where the
+// broker dead-letters by itself, an attempt is a delivery.
 //
 // Evidence: Attempt and DeadLetter rows of those handlers, Redrive rows, Found rows of the channel.
 // Valid: the handlers ran, and all of this holds; where a number was asked for, it was found.
@@ -139,7 +140,7 @@ func (c *deadLetterChecker) attempt(e *history.Event, i int) {
 			d.owed = false
 		}
 	case e.Reason == "crash" || e.Reason == "stopped": // it will be delivered again
-	case int(e.Attempt) >= w.most() || permanent(e.Reason, w.permanent()):
+	case w.attempt(e) >= w.most() || permanent(e.Reason, w.permanent()):
 		d := c.of(e, i)
 		d.owed, d.at, d.why = true, e.At, e.Reason
 	}

@@ -33,12 +33,12 @@ const shortest = 2 * time.Millisecond
 // tolerance (250 ms and the harness's own scheduling delay at that time; 2 ms towards shorter);
 // nothing is tried again after success in that delivery, or after a permanent reason. Amplification
 // is tries ÷ messages on each wire, over whatever deliveries and layers they come from. Redelivery
-// by the broker is counted apart.
+// by the broker is counted apart; where the broker dead-letters, no delivery is above its limit.
 //
 // Evidence: Attempt, Publish, Call and Store rows. Pauses in which a breaker of the handler was
 // open, a fault was on the node, or which may hold a wait for a bulkhead, a rate limit or the pool
 // may be longer. Valid: there were tries, and all kept to it. Invalid: over-retried, short-gap,
-// long-gap, after-success, after-permanent, or amplified. Unknown: no tries, or events were shed.
+// long-gap, after-success, after-permanent, over-delivered, or amplified. Unknown: no tries, or events were shed.
 //
 // It cannot see retries inside a client library or a sidecar, which make one row. Cost: one map
 // entry for each failing run that is open, a bit for each kind of hop.
@@ -60,6 +60,8 @@ type retry struct {
 	retries int
 	excused int
 	again   int // redeliveries
+	// deliveries is the broker's limit where it dead-letters by it, 0 for none.
+	deliveries int
 }
 
 // rule is what one step, or the handler itself, promises.
@@ -111,7 +113,11 @@ func newRetry(l *Ledger, t *topology.Topology, p RetryParams) *retry {
 	own.permanent = permanents(h.Policy, h.Do)
 	own.waits = own.waits || n.Pool > 0
 	for _, d := range l.routes.deadLetters() {
-		if d.node == p.Node && d.handler == p.Handler && d.limit > 0 {
+		switch {
+		case d.node != p.Node || d.handler != p.Handler || d.limit == 0:
+		case d.native:
+			own.limit, c.deliveries = 1, d.limit
+		default:
 			own.limit = d.limit
 		}
 	}
@@ -151,6 +157,10 @@ func (c *retry) Observe(e *history.Event) {
 	case history.Receive:
 		if e.Delivery > 1 && e.Channel != "" {
 			c.again++
+		}
+		if c.deliveries > 0 && int(e.Delivery) > c.deliveries {
+			c.wrong(e, "", "over-delivered", fmt.Sprintf(
+				"was delivered %d times, the broker's limit is %d", e.Delivery, c.deliveries))
 		}
 	case history.Attempt:
 		for step := range c.rules {

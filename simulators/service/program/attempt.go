@@ -40,7 +40,7 @@ func (a *Actor) admit(ctx context.Context, h *Handler, items []*Item) []*Item {
 	live := items[:0]
 	for _, it := range items {
 		if it.InFlow() {
-			it.given = int32(h.delivered.Add(it.Message.Flow, it.Message.Number))
+			it.given = h.count(it)
 		}
 		e := a.delivered(history.Receive, h, it)
 		a.record(&e)
@@ -137,6 +137,8 @@ func (a *Actor) giveUp(ctx context.Context, h *Handler, it *Item, attempts int) 
 	switch {
 	case h.dead != nil && h.dead.Dropped:
 		a.ack(ctx, h, it)
+	case h.native && !it.settled:
+		a.giveToBroker(ctx, h, it)
 	case h.dead != nil && h.dead.Channel != "":
 		if a.deadLetter(ctx, h, it, attempts) == nil {
 			it.failure = nil

@@ -40,6 +40,7 @@ type Handler struct {
 	backoff   policy.Backoff
 	permanent []string
 	ttl       time.Duration
+	native    bool               // the broker counts attempts and dead-letters
 	dead      *policy.DeadLetter // with its channel filled in; nil when none is declared
 	known     string             // the table that dedupe remembers in
 	delivered *simulators.Tally
@@ -139,7 +140,11 @@ func (h *Handler) deadLetter(channel *topology.Channel) {
 	if dead.Channel == "" && h.Source != "" {
 		dead.Channel = topology.DeadLetterChannel(h.Source)
 	}
-	if dead.Attempts > 0 {
+	h.native = dead.Native && !dead.Dropped
+	switch {
+	case h.native:
+		h.attempts = 1 // in one delivery; the broker counts deliveries
+	case dead.Attempts > 0:
 		h.attempts = dead.Attempts
 	}
 	h.dead = &dead
