@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/claims"
 	"github.com/faultline-sim/faultline/topology/d2"
 	"github.com/faultline-sim/faultline/topology/diag"
 )
@@ -182,8 +183,8 @@ func newWires(t *terminal) *cobra.Command {
 					strings.Join(flowsOver(top, w), ", "))
 			}
 			for _, ch := range top.Channels {
-				fmt.Fprintf(t.out, "channel  %s  read by %s\n", top.ShortRef(ch.Ref),
-					readers(top, ch.Ref))
+				fmt.Fprintf(t.out, "channel  %s  read by %s%s\n", top.ShortRef(ch.Ref),
+					readers(top, ch.Ref), stands(top, ch))
 			}
 			for _, line := range engineLines(top, engines) {
 				fmt.Fprintln(t.out, line)
@@ -223,6 +224,23 @@ func flowsOver(t *topology.Topology, w topology.Wire) []string {
 		return []string{"no flow (logins)"}
 	}
 	return names
+}
+
+// stands is how a channel is made on its broker, "" for a mailbox.
+func stands(t *topology.Topology, c *topology.Channel) string {
+	n := t.Node(c.Node())
+	b, ok := claims.Of(n.Protocol)
+	if !ok || n.Kind != topology.Broker {
+		return ""
+	}
+	words := "; " + n.Protocol + ": " + b.Map
+	if b.Parts {
+		words += fmt.Sprintf(", %d parallel", c.Parallel)
+	}
+	if c.DeadLetter != nil && c.DeadLetter.Native {
+		words += "; dead-lettered by " + b.MapDead
+	}
+	return words
 }
 
 func readers(t *topology.Topology, ref string) string {

@@ -76,7 +76,16 @@ var only = []struct {
 	{"github.com/segmentio/kafka-go",
 		[]string{"simulators/conn/kafka", "scenarios/bench", "topology/examples"},
 		"one client path"},
-	{"github.com/aws/aws-sdk-go-v2", []string{"simulators/conn/s3", "scenarios/bench"},
+	{"github.com/nats-io/nats.go", []string{"simulators/conn/nats"}, "one client path"},
+	{"github.com/nats-io/nats-server", []string{"topology/engine/embedded"},
+		"engines are behind one interface"},
+	{"github.com/rabbitmq/amqp091-go", []string{"simulators/conn/amqp"}, "one client path"},
+	{"cloud.google.com/go/pubsub",
+		[]string{"simulators/conn/pubsub", "topology/engine/embedded/pubsub"},
+		"one client path, and an engine of the same library"},
+	{"github.com/aws/aws-sdk-go-v2",
+		[]string{"simulators/conn/aws", "simulators/conn/kinesis", "simulators/conn/s3",
+			"simulators/conn/sns", "simulators/conn/sqs", "scenarios/bench"},
 		"one client path"},
 	{"github.com/redis/go-redis", []string{"simulators/conn/redis", "scenarios/bench"},
 		"one client path"},
@@ -88,7 +97,8 @@ var only = []struct {
 
 // pure packages read no clock, no network and no randomness.
 var pure = []string{
-	"topology/diag", "topology/policy", "topology/yamlpos", "assertions", "reports",
+	"topology/claims", "topology/diag", "topology/policy", "topology/yamlpos", "assertions",
+	"reports",
 }
 
 // clock are the functions of package time that a pure package may not call.

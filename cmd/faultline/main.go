@@ -62,7 +62,7 @@ Exit codes: 0 all verdicts valid; 1 something invalid; 2 usage, or a mistake in 
 	)
 	for group, commands := range map[string][]*cobra.Command{
 		"design": {
-			newInit(t), newImport(t), newValidate(t), newLint(t), newWires(t), newExplain(t),
+			newInit(t), newImport(t), newValidate(t), newLint(t), newWires(t), newBrokers(t), newExplain(t),
 			newSchema(t),
 		},
 		"run":  {newRun(t), newTest(t), newCheck(t)},

@@ -25,6 +25,10 @@ import (
 //	MQTT_URL             tcp://127.0.0.1:14711       a broker "mqtt" that speaks MQTT
 //	STREAM_BROKERS       127.0.0.1:14712,…           a broker "stream" that speaks Kafka
 //	STREAM_GROUP         worker1                     the consumer group to take its messages in
+//	EVENTS_URL           nats://127.0.0.1:14718      a broker "events" that speaks NATS
+//	ORDERS_URL           amqp://guest:guest@127.…    a broker "orders" that speaks AMQP
+//	QUEUES_URL           http://127.0.0.1:14719      a broker "queues" of Kinesis, SQS or SNS
+//	TOPICS_HOST          127.0.0.1:14720             a broker "topics" that speaks Pub/Sub
 //	DATA_API_URL         http://127.0.0.1:14713      a service or cloud "data_api"
 //	DATALAKE_URL         http://127.0.0.1:14714      a store "datalake" that speaks S3
 //	DATA_WAREHOUSE_URL   postgres://faultline@…      a store "data_warehouse"
@@ -35,8 +39,9 @@ import (
 //	REPLICA              0                           which of the node's replicas it is
 //
 // Where the node has one neighbour of a protocol its address also stands under MQTT_URL,
-// KAFKA_BROKERS, DATABASE_URL, REDIS_URL, or S3_ENDPOINT and AWS_ENDPOINT_URL_S3; beside a store of
-// S3 stand AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION. What the node's env: names takes
+// KAFKA_BROKERS, NATS_URL, AMQP_URL, DATABASE_URL, REDIS_URL, PUBSUB_EMULATOR_HOST, S3_ENDPOINT and
+// AWS_ENDPOINT_URL_S3, or AWS_ENDPOINT_URL_KINESIS, _SQS and _SNS; beside those of Amazon stand
+// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, beside Pub/Sub PUBSUB_PROJECT_ID. What the node's env: names takes
 // the place of all of these. A function has LISTEN_ADDR and PORT only where others call it.
 type surroundings struct {
 	env     map[string]string
@@ -50,14 +55,22 @@ type surroundings struct {
 var general = map[string][]string{
 	"mqtt": {"MQTT_URL"}, "kafka": {"KAFKA_BROKERS"}, "postgres": {"DATABASE_URL"},
 	"redis": {"REDIS_URL"}, "s3": {"S3_ENDPOINT", "AWS_ENDPOINT_URL_S3"},
+	"nats": {"NATS_URL"}, "amqp": {"AMQP_URL"}, "pubsub": {"PUBSUB_EMULATOR_HOST"},
+	"kinesis": {"AWS_ENDPOINT_URL_KINESIS", "AWS_ENDPOINT_URL_DYNAMODB"},
+	"sqs":     {"AWS_ENDPOINT_URL_SQS"},
+	"sns":     {"AWS_ENDPOINT_URL_SNS", "AWS_ENDPOINT_URL_SQS"},
+}
+
+// amazon are the credentials of those who sign their requests.
+var amazon = map[string]string{
+	"AWS_ACCESS_KEY_ID": "faultline", "AWS_SECRET_ACCESS_KEY": "faultline",
+	"AWS_REGION": "us-east-1",
 }
 
 // credentials are what clients of a protocol insist on having, though nobody checks it here.
 var credentials = map[string]map[string]string{
-	"s3": {
-		"AWS_ACCESS_KEY_ID": "faultline", "AWS_SECRET_ACCESS_KEY": "faultline",
-		"AWS_REGION": "us-east-1",
-	},
+	"s3": amazon, "kinesis": amazon, "sqs": amazon, "sns": amazon,
+	"pubsub": {"PUBSUB_PROJECT_ID": "faultline"},
 }
 
 // surroundings opens the replica's way over each of the node's wires and says how each is called.
@@ -172,6 +185,12 @@ func (n *Node) describe(
 	case "kafka":
 		key, value = name+"_BROKERS", addresses(relays)
 		near.env[name+"_GROUP"] = n.group(far.Name)
+	case "nats":
+		value = "nats://" + relays[0].Address()
+	case "amqp":
+		value = "amqp://guest:guest@" + relays[0].Address() + "/"
+	case "pubsub":
+		key, value = name+"_HOST", relays[0].Address()
 	case "postgres":
 		value = "postgres://faultline@" + relays[0].Address() + "/faultline?sslmode=disable"
 	case "redis":

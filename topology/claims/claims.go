@@ -69,8 +69,8 @@ type Asked string
 const (
 	NativeDeadLetter Asked = "native dead-lettering"
 	MessageTTL       Asked = "ttl"
-	FanOut           Asked = "more than one group"
-	TransientChannel Asked = "durable: false"
+	FanOut           Asked = "fan-out to groups"
+	TransientChannel Asked = "channels that are not kept"
 	ParallelParts    Asked = "parallel"
 	MessagePriority  Asked = "priority"
 	MessageFilter    Asked = "filter"
