@@ -21,6 +21,9 @@ func (p *parser) unable(n *topology.Node, kind Kind) string {
 	switch {
 	case targetOf(n) != OnEngine:
 		return unableProgram(n, kind)
+	case len(kind.Speaks) > 0 && !slices.Contains(kind.Speaks, n.Protocol):
+		return fmt.Sprintf("%s cannot be done to %q, which speaks %s; accepted: brokers of %s",
+			kind.Name, n.Name, n.Protocol, strings.Join(kind.Speaks, ", "))
 	case kind.Asks == "":
 		return ""
 	}
@@ -69,9 +72,10 @@ func misbehaves(kind Kind) bool {
 
 // instead is what to do about an engine that cannot do what a kind asks.
 func instead(n *topology.Node, set features.Set, kind Kind) string {
-	other := map[features.Set]features.Set{
-		features.Embedded: features.Container, features.Container: features.Embedded,
-	}[set]
+	other := features.Container
+	if set == other {
+		other = features.Choose(&topology.Node{Protocol: n.Protocol}, "auto")
+	}
 	can, ok := features.Of(other, n)
 	able := ok && can.Able(kind.Asks)
 	switch {
@@ -87,7 +91,7 @@ func instead(n *topology.Node, set features.Set, kind Kind) string {
 
 // enginesWord is what --engines calls a sort of engines.
 var enginesWord = map[features.Set]string{
-	features.Embedded: "embedded", features.Container: "containers",
+	features.Embedded: "embedded", features.Process: "auto", features.Container: "containers",
 }
 
 // unable is why a kind of fault cannot be done to a node on this machine, "" when it can.
@@ -119,7 +123,9 @@ func (p *parser) enginesExist() {
 			continue
 		}
 		var accepted []string
-		for _, other := range []features.Set{features.Embedded, features.Container} {
+		for _, other := range []features.Set{
+			features.Embedded, features.Process, features.Container,
+		} {
 			if _, ok := features.Of(other, n); ok {
 				accepted = append(accepted, string(other))
 			}

@@ -27,6 +27,7 @@ type Kind struct {
 	May     []string         // fields that may be given
 	Instant bool             // happens at once; "for" is then only how long its bite is watched
 	Asks    features.Ability // what an engine must be able to do for it; "" asks nothing
+	Speaks  []string         // protocols of brokers that it can be done to; empty is all
 	Doc     string           // what happens, to what, in which unit
 	Bite    string           // what counts as bitten
 	Heal    string           // how it ends
@@ -225,5 +226,25 @@ func brokerKinds() []Kind {
 		{Name: "disconnect_all", Targets: on, Instant: true, Asks: features.DisconnectAll,
 			Doc:  "the broker drops every client connection",
 			Bite: "connections dropped", Heal: "happens at once"},
+		{Name: "not_enough_replicas", Targets: on, Asks: features.RefuseWrites,
+			Doc:  "every write is refused, because too few replicas would have it",
+			Bite: "publishes to it that failed", Heal: "writes are taken as before"},
+		{Name: "memory_alarm", Targets: on, Asks: features.RaiseAlarm,
+			Doc:  "the broker says that its memory is used up: publishers are held, consumers go on",
+			Bite: heldBite, Heal: "the alarm is lowered, and what was held goes on"},
+		{Name: "throttle", Targets: on, Needs: []string{"rate"}, Asks: features.Throttle,
+			Doc: "requests beyond rate (50/s) are answered with the broker's own throttling error; " +
+				"nothing of them is done",
+			Bite: heldBite, Heal: "requests are answered at any rate"},
+		{Name: "rebalance", Targets: on, Instant: true,
+			Speaks: []string{"amqp", "kafka", "kinesis", "nats"},
+			Doc: "a further member joins each consumer group of the broker and leaves again: parts " +
+				"change hands twice",
+			Bite: "messages published or received while parts change hands", Heal: "happens at once"},
+		{Name: "shard_split", Targets: on, Instant: true, Speaks: []string{"kinesis"},
+			Doc: "every open shard of every stream is split in two: its keys go on in two others, " +
+				"which are read when it has been read to its end",
+			Bite: "messages published or received meanwhile", Heal: "happens at once; shards stay " +
+				"split"},
 	}
 }

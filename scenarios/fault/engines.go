@@ -44,7 +44,8 @@ func onEngine(ctx context.Context, s Stage, node string, f *scenarios.Fault) (In
 // among these: who writes nothing does not feel it.
 func livesOn(kind string) bool {
 	switch kind {
-	case "pause", "cpu", "memory", "cut", "leader_loss":
+	case "pause", "cpu", "memory", "cut", "leader_loss", "memory_alarm", "throttle",
+		"not_enough_replicas":
 		return true
 	}
 	return false
@@ -90,6 +91,18 @@ func breakEngine(ctx context.Context, e engine.Engine, f *scenarios.Fault) (rest
 	case "cut":
 		return ask(e, features.CutOff, func(c engine.Cutter) (restore, error) {
 			return c.CutOff(ctx)
+		})
+	case "not_enough_replicas":
+		return ask(e, features.RefuseWrites, func(r engine.WriteRefuser) (restore, error) {
+			return r.RefuseWrites(ctx)
+		})
+	case "memory_alarm":
+		return ask(e, features.RaiseAlarm, func(m engine.MemoryAlarmer) (restore, error) {
+			return m.MemoryAlarm(ctx)
+		})
+	case "throttle":
+		return ask(e, features.Throttle, func(t engine.Throttler) (restore, error) {
+			return t.Throttle(ctx, f.Rate)
 		})
 	case "leader_loss":
 		return ask(e, features.LoseLeader, func(l engine.LeaderLoser) (restore, error) {

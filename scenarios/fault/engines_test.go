@@ -68,9 +68,22 @@ func (c contained) LoseLeader(context.Context) (func(context.Context) error, err
 	return c.undone("leader back", c.note("lose leader"))
 }
 
+func (c contained) RefuseWrites(context.Context) (func(context.Context) error, error) {
+	return c.undone("take writes", c.note("refuse writes"))
+}
+
+func (c contained) MemoryAlarm(context.Context) (func(context.Context) error, error) {
+	return c.undone("lower alarm", c.note("raise alarm"))
+}
+
+func (c contained) Throttle(_ context.Context, rate float64) (func(context.Context) error, error) {
+	return c.undone("full speed", c.note("throttle to %g", rate))
+}
+
 func TestEachFaultOfAnEngineIsDoneAndHealed(t *testing.T) {
 	all := []features.Ability{features.Pause, features.LimitCPU, features.LimitMemory,
-		features.FillDisk, features.CutOff, features.LoseLeader}
+		features.FillDisk, features.CutOff, features.LoseLeader, features.RefuseWrites,
+		features.RaiseAlarm, features.Throttle}
 	tests := []struct {
 		name  string
 		fault scenarios.Fault
@@ -88,6 +101,12 @@ func TestEachFaultOfAnEngineIsDoneAndHealed(t *testing.T) {
 		{"cut/healed/mended", scenarios.Fault{Kind: "cut"}, []string{"cut off", "mend"}},
 		{"leader_loss/healed/member back", scenarios.Fault{Kind: "leader_loss"},
 			[]string{"lose leader", "leader back"}},
+		{"not_enough_replicas/healed/writes taken", scenarios.Fault{Kind: "not_enough_replicas"},
+			[]string{"refuse writes", "take writes"}},
+		{"memory_alarm/healed/lowered", scenarios.Fault{Kind: "memory_alarm"},
+			[]string{"raise alarm", "lower alarm"}},
+		{"throttle/healed/full speed", scenarios.Fault{Kind: "throttle", Rate: 50},
+			[]string{"throttle to 50", "full speed"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

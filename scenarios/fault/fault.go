@@ -14,6 +14,7 @@ import (
 	"github.com/faultline-sim/faultline/assertions/history"
 	"github.com/faultline-sim/faultline/scenarios"
 	"github.com/faultline-sim/faultline/simulators"
+	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/record"
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/engine"
@@ -26,6 +27,9 @@ type Stage interface {
 	Topology() *topology.Topology          // as built
 	Simulator(node string) simulators.Node // nil for brokers and stores
 	Engine(node string) engine.Engine      // nil for simulated nodes
+	// Broker is a connected client of a broker, over a path that no fault touches. It is the
+	// stage's own.
+	Broker(ctx context.Context, node string) (conn.Broker, error)
 	Count(func(*history.Event) bool) *record.Counter
 	Now() int64 // ns since the run began
 	// Turn does something with a node's engine when nobody else does; its error is that of ctx, or
@@ -68,6 +72,10 @@ func inject(ctx context.Context, s Stage, a scenarios.Act, kind scenarios.Kind) 
 		return each(f.Nodes, func(node string) (Injection, error) { return herd(s, node, f) })
 	case f.Kind == "leader_move":
 		return each(f.Nodes, func(node string) (Injection, error) { return moveLeaders(ctx, s, node) })
+	case f.Kind == "rebalance":
+		return each(f.Nodes, func(node string) (Injection, error) { return rebalance(ctx, s, node) })
+	case f.Kind == "shard_split":
+		return each(f.Nodes, func(node string) (Injection, error) { return splitShards(ctx, s, node) })
 	case f.Kind == "disconnect_all":
 		return each(f.Nodes, func(node string) (Injection, error) { return disconnect(ctx, s, node) })
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/faultline-sim/faultline/assertions/history"
 	"github.com/faultline-sim/faultline/scenarios"
 	"github.com/faultline-sim/faultline/simulators"
+	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/record"
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/engine"
@@ -20,6 +21,7 @@ type stage struct {
 	recorder *record.Recorder
 	topology *topology.Topology
 	engines  map[string]engine.Engine
+	broker   conn.Broker
 	now      int64
 }
 
@@ -27,6 +29,7 @@ func (s *stage) Fabric() wire.Fabric                                     { retur
 func (s *stage) Topology() *topology.Topology                            { return s.topology }
 func (s *stage) Simulator(string) simulators.Node                        { return nil }
 func (s *stage) Engine(node string) engine.Engine                        { return s.engines[node] }
+func (s *stage) Broker(context.Context, string) (conn.Broker, error)     { return s.broker, nil }
 func (s *stage) Now() int64                                              { return s.now }
 func (s *stage) Turn(_ context.Context, _ string, do func() error) error { return do() }
 func (s *stage) Count(m func(*history.Event) bool) *record.Counter {

@@ -18,6 +18,7 @@ import (
 	"github.com/faultline-sim/faultline/simulators"
 	"github.com/faultline-sim/faultline/simulators/auth"
 	"github.com/faultline-sim/faultline/simulators/cast"
+	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/record"
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/engine"
@@ -277,6 +278,15 @@ func (r *run) Simulator(node string) simulators.Node { return r.cast.Node(node) 
 
 // Engine is the engine behind a broker or store, nil for a simulated node.
 func (r *run) Engine(node string) engine.Engine { return r.stack.Engine(node) }
+
+// Broker is the run's own client of a broker, connected.
+func (r *run) Broker(ctx context.Context, node string) (conn.Broker, error) {
+	b, err := r.auditors.broker(r.plan.AsBuilt.Node(node))
+	if err != nil {
+		return nil, err
+	}
+	return b, b.Connect(ctx)
+}
 
 // Turn does something with a node's engine when nobody else does.
 func (r *run) Turn(ctx context.Context, node string, do func() error) error {

@@ -91,6 +91,21 @@ type Cutter interface {
 	CutOff(ctx context.Context) (mend func(context.Context) error, err error)
 }
 
+// WriteRefuser makes a running broker refuse what is published, for want of replicas that have it.
+type WriteRefuser interface {
+	RefuseWrites(ctx context.Context) (heal func(context.Context) error, err error)
+}
+
+// MemoryAlarmer raises a running broker's memory alarm: publishers are held until it is lowered.
+type MemoryAlarmer interface {
+	MemoryAlarm(ctx context.Context) (heal func(context.Context) error, err error)
+}
+
+// Throttler answers requests beyond a rate with the broker's own throttling error.
+type Throttler interface {
+	Throttle(ctx context.Context, perSecond float64) (heal func(context.Context) error, err error)
+}
+
 // Usage is what a running engine uses of the machine, all its members together.
 type Usage struct {
 	CPU    time.Duration // processor time since its start

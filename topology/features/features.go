@@ -37,6 +37,9 @@ const (
 	MoveLeader    Ability = "move its leaders"
 	LoseLeader    Ability = "lose a leader"
 	DisconnectAll Ability = "drop all its connections"
+	RefuseWrites  Ability = "refuse writes for want of replicas"
+	RaiseAlarm    Ability = "raise its memory alarm"
+	Throttle      Ability = "throttle its clients"
 )
 
 // Features are what one engine is and can do.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/faultline-sim/faultline/simulators/message"
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/claims"
+	"github.com/faultline-sim/faultline/topology/engine"
 	"github.com/faultline-sim/faultline/topology/features"
 	"github.com/faultline-sim/faultline/topology/wire"
 )
@@ -32,6 +34,18 @@ func faultProperties() []property {
 			test: func(b *bench) { b.outlive(wire.Timeout) }},
 		{name: "a publish into a black hole is unknown at its deadline", test: blackHole},
 		{name: "connection states are told", test: states},
+		{name: "refused writes are told, and taken after the heal",
+			able: func(f features.Features) bool { return f.Able(features.RefuseWrites) },
+			test: refusedWrites},
+		{name: "a memory alarm holds publishers until it is lowered",
+			able: func(f features.Features) bool { return f.Able(features.RaiseAlarm) },
+			test: memoryAlarm},
+		{name: "throttled requests are made again",
+			able: func(f features.Features) bool { return f.Able(features.Throttle) },
+			test: throttled},
+		{name: "dropped connections come back",
+			able: func(f features.Features) bool { return f.Able(features.DisconnectAll) },
+			test: droppedConnections},
 	}
 }
 
@@ -129,6 +143,79 @@ func blackHole(b *bench) {
 	}
 	heal()
 	b.resume(c, channel)
+}
+
+func refusedWrites(b *bench) {
+	b.holdsWrites(b.engine().(engine.WriteRefuser).RefuseWrites)
+}
+
+func memoryAlarm(b *bench) {
+	b.holdsWrites(b.engine().(engine.MemoryAlarmer).MemoryAlarm)
+}
+
+// holdsWrites: while a fault of the broker is in force no publish is answered as done, and after its
+// heal all goes on over the connections that were there.
+func (b *bench) holdsWrites(fault func(context.Context) (func(context.Context) error, error)) {
+	c := b.client("app")
+	channel := b.channel(c, nil)
+	in := b.subscribe(b.client("worker"), channel, "workers", nil)
+	b.publish(c, channel, numbered(1))
+	in.wait(1)
+	heal, err := fault(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(b.Context(), 500*time.Millisecond)
+	defer cancel()
+	if _, err := c.Publish(ctx, channel, numbered(2)); err == nil {
+		b.Error("a publish was answered as done while the broker takes none")
+	} else {
+		b.Log(err)
+	}
+	if err := heal(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.resume(c, channel)
+	in.until("what was published after the heal", func(all []conn.Delivery) bool {
+		return len(all) > 0 && all[len(all)-1].Message.Number > 1000
+	})
+}
+
+// throttled: beyond the rate requests are refused, which costs time and loses nothing.
+func throttled(b *bench) {
+	const perSecond, messages = 20, 60
+	c := b.client("app")
+	channel := b.channel(c, nil)
+	in := b.subscribe(b.client("worker"), channel, "workers", nil)
+	heal, err := b.engine().(engine.Throttler).Throttle(b.Context(), perSecond)
+	if err != nil {
+		b.Fatal(err)
+	}
+	sent := several(0, messages, 0)
+	b.publish(c, channel, sent[:messages/2]...)
+	if err := heal(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.publish(c, channel, sent[messages/2:]...)
+	in.until("all messages", func(all []conn.Delivery) bool {
+		return slices.Equal(distinct(all), idsOf(sent))
+	})
+}
+
+func droppedConnections(b *bench) {
+	c := b.client("app")
+	channel := b.channel(c, b.parts)
+	in := b.subscribe(b.client("worker"), channel, "workers", nil)
+	b.publish(c, channel, numbered(1))
+	in.wait(1)
+	n, err := b.engine().(engine.Disconnecter).DisconnectAll(b.Context())
+	if err != nil || n < 2 {
+		b.Fatalf("%d connections dropped, %v, want those of two clients", n, err)
+	}
+	b.resume(c, channel)
+	in.until("a delivery after it", func(all []conn.Delivery) bool {
+		return len(all) > 0 && all[len(all)-1].Message.Number > 1000
+	})
 }
 
 func states(b *bench) {

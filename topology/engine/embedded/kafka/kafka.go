@@ -12,9 +12,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/faultline-sim/faultline/topology/engine"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/gate"
@@ -25,8 +28,8 @@ import (
 // within a scenario; Kafka's own least is 6 s.
 const minSession = 500 * time.Millisecond
 
-// Engine is one Kafka cluster. It implements engine.Engine, engine.LeaderMover and
-// engine.Disconnecter.
+// Engine is one Kafka cluster. It implements engine.Engine, engine.LeaderMover,
+// engine.Disconnecter and engine.WriteRefuser.
 type Engine struct {
 	cfg     engine.Config
 	cluster *kfake.Cluster // nil while stopped
@@ -156,6 +159,39 @@ func (e *Engine) moveTopic(topic string) (int, error) {
 	return len(partitions), nil
 }
 
+// RefuseWrites answers every produce request that no partition has replicas enough, without
+// writing anything.
+func (e *Engine) RefuseWrites(context.Context) (func(context.Context) error, error) {
+	if e.cluster == nil {
+		return nil, errors.New("refuse writes: kafka is stopped")
+	}
+	cluster, healed := e.cluster, new(atomic.Bool)
+	cluster.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		if healed.Load() {
+			cluster.DropControl()
+			return nil, nil, false
+		}
+		cluster.KeepControl()
+		return notEnoughReplicas(r.(*kmsg.ProduceRequest)), nil, true
+	})
+	return func(context.Context) error { healed.Store(true); return nil }, nil
+}
+
+func notEnoughReplicas(r *kmsg.ProduceRequest) *kmsg.ProduceResponse {
+	answer := r.ResponseKind().(*kmsg.ProduceResponse)
+	for _, t := range r.Topics {
+		topic := kmsg.NewProduceResponseTopic()
+		topic.Topic, topic.TopicID = t.Topic, t.TopicID
+		for _, p := range t.Partitions {
+			one := kmsg.NewProduceResponseTopicPartition()
+			one.Partition, one.ErrorCode = p.Partition, kerr.NotEnoughReplicas.Code
+			topic.Partitions = append(topic.Partitions, one)
+		}
+		answer.Topics = append(answer.Topics, topic)
+	}
+	return answer
+}
+
 // DisconnectAll resets every connection of every broker.
 func (e *Engine) DisconnectAll(context.Context) (int, error) {
 	if e.cluster == nil {
@@ -185,4 +221,5 @@ var (
 	_ engine.Engine       = (*Engine)(nil)
 	_ engine.LeaderMover  = (*Engine)(nil)
 	_ engine.Disconnecter = (*Engine)(nil)
+	_ engine.WriteRefuser = (*Engine)(nil)
 )
