@@ -10,6 +10,7 @@ import (
 	"github.com/faultline-sim/faultline/simulators/conn/mqtt"
 	"github.com/faultline-sim/faultline/simulators/conn/nats"
 	"github.com/faultline-sim/faultline/simulators/conn/postgres"
+	"github.com/faultline-sim/faultline/simulators/conn/pubsub"
 	"github.com/faultline-sim/faultline/simulators/conn/redis"
 	"github.com/faultline-sim/faultline/simulators/conn/s3"
 	"github.com/faultline-sim/faultline/topology/claims"
@@ -29,6 +30,8 @@ func (protocols) Broker(protocol string, c conn.Config) (conn.Broker, error) {
 		return kafka.New(c), nil
 	case "nats":
 		return nats.New(c), nil
+	case "pubsub":
+		return pubsub.New(c), nil
 	}
 	return nil, fmt.Errorf("make client: %q is no broker's protocol, accepted: %s",
 		protocol, strings.Join(claims.Protocols(), ", "))

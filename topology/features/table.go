@@ -1,5 +1,7 @@
 package features
 
+import "maps"
+
 type key struct {
 	set      Set
 	protocol string
@@ -49,6 +51,13 @@ const (
 
 // table has a row for each engine.
 func table() map[key]Features {
+	all := inProcess()
+	maps.Copy(all, asChild())
+	maps.Copy(all, inContainers())
+	return all
+}
+
+func inProcess() map[key]Features {
 	return map[key]Features{
 		{Embedded, "redis"}: {
 			Name: "miniredis", Imitation: true,
@@ -75,7 +84,7 @@ func table() map[key]Features {
 			Worth: "stands for Kafka's protocol, consumer groups, order in a partition and moving " +
 				"leaders; it keeps one copy of each record and syncs none, so it vouches for no " +
 				"replication, durability or throughput of a real cluster",
-			Can: []Ability{KeepsData, MoveLeader, DisconnectAll},
+			Can: []Ability{KeepsData, MoveLeader, DisconnectAll, RefuseWrites},
 		},
 		{Embedded, "s3"}: {
 			Name: "gofakes3", Imitation: true,
@@ -83,12 +92,25 @@ func table() map[key]Features {
 				"vouches for no durability, no request throttling and no signature checks",
 			Can: []Ability{KeepsData},
 		},
+		{Embedded, "pubsub"}: {
+			Name: "Pub/Sub imitation", Imitation: true,
+			Worth: "stands for Pub/Sub's topics, subscriptions, ack deadlines, delivery counts, " +
+				"dead-letter topics and limits as its contract reads, giving out one message of an " +
+				"ordering key at a time; all is in memory and outlives a restart whole, so it vouches " +
+				"for no durability, latency, quota or region of the service",
+			Can: []Ability{KeepsData, DisconnectAll},
+		},
 		{Embedded, "nats"}: {
 			Name: "nats-server",
 			Worth: "the server itself with JetStream, one node in this process; streams are in files " +
 				"that are synced each two minutes, so it vouches for no power loss and no replication",
 			Can: []Ability{KeepsData, DisconnectAll},
 		},
+	}
+}
+
+func asChild() map[key]Features {
+	return map[key]Features{
 		{Process, "amqp"}: {
 			Name: "RabbitMQ",
 			Worth: "the broker itself, one node as a process of this machine, with its own " +
@@ -97,6 +119,15 @@ func table() map[key]Features {
 			Can: []Ability{KeepsData, Pause, DisconnectAll},
 			Why: inOwn(),
 		},
+		{Process, "kinesis"}: moto(Process, motoKinesis),
+		{Process, "s3"}:      moto(Process, motoS3),
+		{Process, "sns"}:     moto(Process, motoSNS),
+		{Process, "sqs"}:     moto(Process, motoSQS),
+	}
+}
+
+func inContainers() map[key]Features {
+	return map[key]Features{
 		{Container, "redis"}: {
 			Name:  "Redis",
 			Image: "redis:7.4",
@@ -125,7 +156,7 @@ func table() map[key]Features {
 			Name:  "Apache Kafka",
 			Image: "apache/kafka:3.9.1",
 			Worth: "the broker itself, in KRaft mode on one machine",
-			Can:   contained(KeepsData, MoveLeader, LoseLeader),
+			Can:   contained(KeepsData, MoveLeader, LoseLeader, RefuseWrites),
 		},
 		{Container, "amqp"}: {
 			Name:  "RabbitMQ",
@@ -152,10 +183,6 @@ func table() map[key]Features {
 				FillDisk:  "the emulator keeps all in memory only",
 			},
 		},
-		{Process, "kinesis"}:   moto(Process, motoKinesis),
-		{Process, "s3"}:        moto(Process, motoS3),
-		{Process, "sns"}:       moto(Process, motoSNS),
-		{Process, "sqs"}:       moto(Process, motoSQS),
 		{Container, "kinesis"}: moto(Container, motoKinesis),
 		{Container, "s3"}:      moto(Container, motoS3),
 		{Container, "sns"}:     moto(Container, motoSNS),

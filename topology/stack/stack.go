@@ -23,6 +23,7 @@ import (
 	"github.com/faultline-sim/faultline/topology/engine"
 	"github.com/faultline-sim/faultline/topology/engine/container"
 	"github.com/faultline-sim/faultline/topology/engine/embedded"
+	"github.com/faultline-sim/faultline/topology/engine/process"
 	"github.com/faultline-sim/faultline/topology/features"
 	"github.com/faultline-sim/faultline/topology/wire"
 )
@@ -68,6 +69,7 @@ type Options struct {
 // makers make an engine of each sort.
 var makers = map[features.Set]func(engine.Config) (engine.Engine, error){
 	features.Embedded:  embedded.New,
+	features.Process:   process.New,
 	features.Container: container.New,
 }
 

@@ -171,7 +171,7 @@ func (b *bench) subscribeInto(in *inbox, c conn.Broker, channel string) (leave f
 func crash(b *bench) {
 	c := b.client("app")
 	channel := b.channel(c, b.parts)
-	b.publish(c, channel, several(0, 20, 10)...)
+	b.publish(c, channel, several(0, 20, 20)...)
 	dying := b.client("worker")
 	held := b.subscribe(dying, channel, "workers", keep)
 	held.wait(20)

@@ -49,7 +49,7 @@ func depth(b *bench) {
 	c := b.client("app")
 	channel := b.channel(c, b.parts)
 	b.depthIs(c, channel, 0)
-	b.publish(c, channel, several(0, 20, 10)...)
+	b.publish(c, channel, several(0, 20, 20)...)
 	b.depthIs(c, channel, 20)
 	worker := b.client("worker")
 	in := b.subscribe(worker, channel, "workers", keep)

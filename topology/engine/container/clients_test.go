@@ -39,6 +39,14 @@ func (b bed) user(t *testing.T) user {
 	case "mqtt":
 		s := newSubscriber(b)
 		u, close = s, s.close
+	case "amqp":
+		return queue{b}
+	case "nats":
+		return stream{b}
+	case "kinesis", "sns", "sqs":
+		r := services[b.node.Protocol]
+		r.bed = b
+		return r
 	default:
 		c, err := stores[b.node.Protocol](cfg)
 		if err != nil {

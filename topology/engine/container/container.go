@@ -23,11 +23,17 @@ import (
 // Metered; Kafka is LeaderMover and LeaderLoser too.
 func New(cfg engine.Config) (engine.Engine, error) {
 	makers := map[string]func(*Engine) (engine.Engine, error){
+		"amqp":     newRabbitMQ,
 		"kafka":    newKafka,
+		"kinesis":  newMoto,
 		"mqtt":     newMQTT,
+		"nats":     newNATS,
 		"postgres": newPostgres,
+		"pubsub":   newPubSub,
 		"redis":    newRedis,
-		"s3":       newS3,
+		"s3":       newMoto,
+		"sns":      newMoto,
+		"sqs":      newMoto,
 	}
 	protocol := cfg.Node.Protocol
 	make, ok := makers[protocol]

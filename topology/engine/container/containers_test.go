@@ -5,6 +5,7 @@ package container_test
 import (
 	"context"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,13 +16,13 @@ import (
 	"github.com/faultline-sim/faultline/topology/wire"
 )
 
-// protocols are those that there are containers for.
-var protocols = []string{"kafka", "mqtt", "postgres", "redis", "s3"}
+// protocols are those that there are containers for. One of moto's services stands for the others.
+var protocols = []string{"amqp", "kafka", "mqtt", "nats", "postgres", "redis", "s3", "sqs"}
 
 // node is a broker or store of a protocol.
 func node(protocol string) *topology.Node {
 	n := &topology.Node{Name: "the." + protocol, Kind: topology.Store, Protocol: protocol}
-	if protocol == "kafka" || protocol == "mqtt" {
+	if !slices.Contains([]string{"postgres", "redis", "s3"}, protocol) {
 		n.Kind, n.Brokers = topology.Broker, 1
 	}
 	return n

@@ -80,8 +80,9 @@ func (m *member) removeDisk(ctx context.Context) error {
 	return nil
 }
 
-// FillDisk writes a file that takes all that is left of the small disk that data is kept on.
-// Without such a disk it refuses: it would fill the machine's own.
+// FillDisk writes a file that takes all that is left of the small disk that data is kept on, but for
+// what the product needs to come through it. Without such a disk it refuses: it would fill the
+// machine's own.
 func (e *Engine) FillDisk(ctx context.Context) (func(context.Context) error, error) {
 	switch {
 	case !e.running:
@@ -91,16 +92,37 @@ func (e *Engine) FillDisk(ctx context.Context) (func(context.Context) error, err
 			e.info.Name, ErrUnable)
 	}
 	err := e.eachDisk(func(d *disk) error {
-		said, err := d.run(ctx, "dd", "if=/dev/zero", "of="+filler, "bs=4096")
-		if err != nil && !strings.Contains(said, "No space left") {
-			return fmt.Errorf("fill disk %q: %w", d.volume, err)
-		}
-		return nil
+		return d.fill(ctx, e.product.spare)
 	})
 	if err != nil {
 		return nil, errors.Join(err, e.free(context.WithoutCancel(ctx)))
 	}
 	return e.free, nil
+}
+
+// fillBlock is the size in bytes of the pieces that a disk is filled by.
+const fillBlock = 4096
+
+// fill takes all of the disk but spare bytes.
+func (d *disk) fill(ctx context.Context, spare int64) error {
+	command := []string{"dd", "if=/dev/zero", "of=" + filler, "bs=" + strconv.Itoa(fillBlock)}
+	if spare > 0 {
+		said, err := d.run(ctx, "stat", "-f", "-c", "%a %S", diskAt)
+		var blocks, size int64
+		if err == nil {
+			_, err = fmt.Sscan(said, &blocks, &size)
+		}
+		if err != nil {
+			return fmt.Errorf("measure disk %q: %w", d.volume, err)
+		}
+		command = append(command, "count="+
+			strconv.FormatInt(max(0, blocks*size-spare)/fillBlock, 10))
+	}
+	said, err := d.run(ctx, command...)
+	if err != nil && !strings.Contains(said, "No space left") {
+		return fmt.Errorf("fill disk %q: %w", d.volume, err)
+	}
+	return nil
 }
 
 // free removes the file, and starts members anew that have ended for want of room.

@@ -39,6 +39,7 @@ type product struct {
 	data   string // the data directory, inside the container; "" where there is none
 	signal string // that ends it in order
 	asked  string // what the probe asks, for messages
+	spare  int64  // bytes that a full disk leaves it
 	// dress is what a member is started with.
 	dress func(m *member) dress
 	// probe asks a member that was started whether a client would be answered.

@@ -79,8 +79,8 @@ func TestWhatCannotBeMade(t *testing.T) {
 	}{
 		"protocol/unknown": {
 			engine.Config{Node: &topology.Node{Name: "old", Protocol: "carrier-pigeon"}},
-			`choose engine for "old": no container speaks "carrier-pigeon"; there are kafka, mqtt, ` +
-				`postgres, redis, s3`,
+			`choose engine for "old": no container speaks "carrier-pigeon"; there are amqp, kafka, ` +
+				`kinesis, mqtt, nats, postgres, pubsub, redis, s3, sns, sqs`,
 		},
 		"passwords/kafka": {
 			engine.Config{Node: &topology.Node{Name: "stream", Protocol: "kafka"},

@@ -15,6 +15,7 @@ import (
 	"github.com/faultline-sim/faultline/topology/engine/embedded/mqtt"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/nats"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/postgres"
+	"github.com/faultline-sim/faultline/topology/engine/embedded/pubsub"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/redis"
 	"github.com/faultline-sim/faultline/topology/engine/embedded/s3"
 )
@@ -26,6 +27,7 @@ func makers() map[string]maker {
 		"kafka":    kafka.New,
 		"mqtt":     mqtt.New,
 		"nats":     nats.New,
+		"pubsub":   pubsub.New,
 		"s3":       s3.New,
 		"postgres": postgres.New,
 		"redis":    redis.New,

@@ -1,0 +1,447 @@
+package pubsub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/conntest"
+	"github.com/faultline-sim/faultline/simulators/conn/pubsub"
+	"github.com/faultline-sim/faultline/simulators/message"
+	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/engine"
+	service "github.com/faultline-sim/faultline/topology/engine/embedded/pubsub"
+	"github.com/faultline-sim/faultline/topology/policy"
+)
+
+// far is beyond anything that works.
+const far = 40 * time.Second
+
+// channels are an ordered one with two groups, one that dead-letters natively, and one without
+// groups.
+func channels() []*topology.Channel {
+	return []*topology.Channel{
+		{Ref: "bus/events", Key: "device", Groups: []string{"workers", "archive"}},
+		{Ref: "bus/jobs", Groups: []string{"workers", "others"},
+			DeadLetter: &policy.DeadLetter{Attempts: 5, Native: true, Channel: "bus/jobs.dead"}},
+		{Ref: "bus/notes"},
+	}
+}
+
+func start(t testing.TB) *conntest.Site {
+	t.Helper()
+	return conntest.Start(t, service.New, engine.Config{
+		Node: &topology.Node{Name: "bus"}, Channels: channels(),
+	})
+}
+
+// connect makes a connected client that the test closes.
+func connect(t testing.TB, s *conntest.Site, name string) *pubsub.Client {
+	t.Helper()
+	c := pubsub.New(conn.Config{Dialer: s.Dialer(), Client: name})
+	t.Cleanup(func() { c.Close() })
+	if err := c.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// client is connected, and the channels declared.
+func client(t testing.TB, s *conntest.Site, name string) *pubsub.Client {
+	t.Helper()
+	c := connect(t, s, name)
+	if err := c.Declare(t.Context(), channels()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func letter(key string, seq int64) *message.Message {
+	return &message.Message{
+		Flow: "telemetry-" + key, Number: seq, Source: "test", Key: key, KeySeq: seq,
+		ParentNumber: -1, Data: []byte(`{"temp": 21.5}`),
+	}
+}
+
+// publish sends a sequence for each key, keys side by side, each message until it is answered well.
+func publish(t testing.TB, c conn.Broker, channel string, keys int, n int64) {
+	t.Helper()
+	var all sync.WaitGroup
+	for k := range keys {
+		all.Go(func() {
+			for seq := range n {
+				m := letter(fmt.Sprint("device", k), seq)
+				for {
+					_, err := c.Publish(t.Context(), channel, m)
+					if err == nil {
+						break
+					}
+					if t.Context().Err() != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// tally is what consumers saw: for each key the sequence numbers in the order of their first
+// arrival, and how many copies came.
+type tally struct {
+	mu     sync.Mutex
+	order  map[string][]int64
+	copies map[string]int
+	seen   int
+	grown  chan struct{}
+}
+
+func newTally() *tally {
+	return &tally{order: map[string][]int64{}, copies: map[string]int{}, grown: make(chan struct{})}
+}
+
+// note counts a delivery and says which copy of its message it is, from 1.
+func (y *tally) note(d conn.Delivery) int {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	m := d.Message
+	y.copies[m.ID()]++
+	if y.copies[m.ID()] == 1 {
+		y.order[m.Key] = append(y.order[m.Key], m.KeySeq)
+		y.seen++
+	}
+	close(y.grown)
+	y.grown = make(chan struct{})
+	return y.copies[m.ID()]
+}
+
+func (y *tally) ack(d conn.Delivery) {
+	y.note(d)
+	_ = d.Ack(context.Background()) // what was given back is delivered again
+}
+
+// wait returns when n different messages were seen.
+func (y *tally) wait(t testing.TB, n int) {
+	t.Helper()
+	limit := time.After(far)
+	for {
+		y.mu.Lock()
+		seen, grown := y.seen, y.grown
+		y.mu.Unlock()
+		if seen >= n {
+			return
+		}
+		select {
+		case <-grown:
+		case <-limit:
+			t.Fatalf("%d of %d messages", seen, n)
+		}
+	}
+}
+
+// check wants every key's numbers from 0 to n in order.
+func (y *tally) check(t testing.TB, keys int, n int64) {
+	t.Helper()
+	want := map[string][]int64{}
+	for k := range keys {
+		for seq := range n {
+			want[fmt.Sprint("device", k)] = append(want[fmt.Sprint("device", k)], seq)
+		}
+	}
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if diff := cmp.Diff(want, y.order); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func subscribe(
+	t testing.TB, c conn.Broker, channel, group string, handle func(conn.Delivery),
+) (leave context.CancelFunc) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	err := c.Subscribe(ctx, conn.Subscription{Channel: channel, Group: group, Handle: handle})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cancel
+}
+
+// receive waits for one of what a channel of Go carries.
+func receive[T any](t testing.TB, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(far):
+		t.Fatal("nothing came")
+	}
+	panic("not reached")
+}
+
+// audit is the numbers of all messages in a channel, sorted.
+func audit(t testing.TB, c conn.Broker, channel string) []int64 {
+	t.Helper()
+	var found []int64
+	err := c.Audit(t.Context(), channel, func(m *message.Message) error {
+		found = append(found, m.Number)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(found)
+	return found
+}
+
+// emptied waits until nobody holds anything at the engine any more.
+func emptied(t testing.TB, s *conntest.Site) {
+	t.Helper()
+	for limit := time.Now().Add(far); ; time.Sleep(time.Millisecond) {
+		held := s.Engine.(engine.Holder).Held()
+		if len(held) == 0 {
+			return
+		}
+		if time.Now().After(limit) {
+			t.Fatalf("still held: %v", held)
+		}
+	}
+}
+
+func TestOrder(t *testing.T) {
+	t.Run("competing consumers, one comes later and goes/each key in order", func(t *testing.T) {
+		s := start(t)
+		seen := newTally()
+		producer, one, two := client(t, s, "producer"), client(t, s, "one"), client(t, s, "two")
+		subscribe(t, one, "events", "workers", seen.ack)
+		half := make(chan struct{})
+		leave := subscribe(t, two, "events", "workers", func(d conn.Delivery) {
+			seen.ack(d)
+			if d.Message.KeySeq == 20 && d.Message.Key == "device3" {
+				close(half)
+			}
+		})
+		go func() {
+			select {
+			case <-half: // if it is this one that gets it
+			case <-t.Context().Done():
+			}
+			leave()
+		}()
+		publish(t, producer, "events", 8, 100)
+		seen.wait(t, 800)
+		seen.check(t, 8, 100)
+	})
+	t.Run("some given back/what follows waits", func(t *testing.T) {
+		s := start(t)
+		seen := newTally()
+		handled := map[string][]int64{}
+		var mu sync.Mutex
+		handle := func(d conn.Delivery) {
+			if copies := seen.note(d); copies == 1 && d.Message.KeySeq%5 == 2 {
+				_ = d.Nack(t.Context())
+				return
+			}
+			mu.Lock()
+			handled[d.Message.Key] = append(handled[d.Message.Key], d.Message.KeySeq)
+			mu.Unlock()
+			_ = d.Ack(t.Context())
+		}
+		for _, name := range []string{"one", "two"} {
+			subscribe(t, client(t, s, name), "events", "workers", handle)
+		}
+		publish(t, client(t, s, "producer"), "events", 4, 50)
+		seen.wait(t, 200)
+		drained(t, s, "events", "workers")
+		mu.Lock()
+		defer mu.Unlock()
+		for key, seqs := range handled {
+			if !slices.IsSorted(seqs) || len(seqs) != 50 {
+				t.Errorf("%s was handled in the order %v", key, seqs)
+			}
+		}
+	})
+}
+
+// drained waits until a group has nothing left at the engine.
+func drained(t testing.TB, s *conntest.Site, channel, group string) {
+	t.Helper()
+	at := engine.Waiting{Channel: channel, Client: group + "-0"}
+	for limit := time.Now().Add(far); s.Engine.(engine.Holder).Held()[at] > 0; {
+		if time.Now().After(limit) {
+			t.Fatalf("%d left", s.Engine.(engine.Holder).Held()[at])
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestDelivery(t *testing.T) {
+	t.Run("published before the group subscribes/kept", func(t *testing.T) {
+		s := start(t)
+		c := client(t, s, "one")
+		publish(t, c, "events", 2, 10)
+		for _, group := range []string{"workers", "archive"} {
+			seen := newTally()
+			subscribe(t, c, "events", group, seen.ack)
+			seen.wait(t, 20)
+			seen.check(t, 2, 10)
+		}
+		emptied(t, s)
+	})
+	t.Run("given back/again, and said so", func(t *testing.T) {
+		s := start(t)
+		c := client(t, s, "one")
+		got := make(chan bool, 2)
+		subscribe(t, c, "events", "workers", func(d conn.Delivery) {
+			got <- d.Redelivered
+			if !d.Redelivered {
+				_ = d.Nack(t.Context())
+				return
+			}
+			_ = d.Ack(t.Context())
+		})
+		publish(t, c, "events", 1, 1)
+		if first, second := receive(t, got), receive(t, got); first || !second {
+			t.Errorf("redelivered %v, then %v", first, second)
+		}
+	})
+	t.Run("prefetch/no more unsettled", func(t *testing.T) {
+		s := start(t)
+		c := client(t, s, "one")
+		deliveries := make(chan conn.Delivery, 100)
+		err := c.Subscribe(t.Context(), conn.Subscription{
+			Channel: "jobs", Group: "workers", Prefetch: 3,
+			Handle: func(d conn.Delivery) { deliveries <- d },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		publish(t, c, "jobs", 1, 12)
+		for range 12 {
+			d := receive(t, deliveries)
+			if waiting := len(deliveries); waiting > 2 {
+				t.Fatalf("%d more in hand", waiting)
+			}
+			if err := d.Ack(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	t.Run("settled twice/told", func(t *testing.T) {
+		s := start(t)
+		c := client(t, s, "one")
+		deliveries := make(chan conn.Delivery, 1)
+		subscribe(t, c, "events", "workers", func(d conn.Delivery) { deliveries <- d })
+		publish(t, c, "events", 1, 1)
+		d := receive(t, deliveries)
+		if err := errors.Join(d.Ack(t.Context()), d.Ack(t.Context())); err == nil {
+			t.Error("no error")
+		}
+	})
+	t.Run("a group that was not declared/what comes from then on", func(t *testing.T) {
+		s := start(t)
+		c := client(t, s, "one")
+		seen := newTally()
+		subscribe(t, c, "events", "late comers", seen.ack)
+		publish(t, c, "events", 2, 5)
+		seen.wait(t, 10)
+		seen.check(t, 2, 5)
+	})
+}
+
+func TestDeadLetter(t *testing.T) {
+	t.Run("given back five times/there with each attempt counted, the other group untouched",
+		func(t *testing.T) {
+			s := start(t)
+			c := client(t, s, "one")
+			attempts, others := make(chan int, 10), make(chan int, 10)
+			subscribe(t, c, "jobs", "workers", func(d conn.Delivery) {
+				attempts <- d.Attempt
+				_ = d.Nack(t.Context())
+			})
+			publish(t, c, "jobs", 1, 1)
+			for want := 1; want <= 5; want++ {
+				if got := receive(t, attempts); got != want {
+					t.Fatalf("attempt %d, want %d", got, want)
+				}
+			}
+			subscribe(t, c, "jobs", "others", func(d conn.Delivery) {
+				others <- d.Attempt
+				_ = d.Ack(t.Context())
+			})
+			if got := receive(t, others); got != 1 {
+				t.Errorf("the other group's attempt is %d", got)
+			}
+			emptied(t, s)
+			for range 2 {
+				if diff := cmp.Diff([]int64{0}, audit(t, c, "jobs.dead")); diff != "" {
+					t.Error(diff)
+				}
+			}
+			if len(attempts) > 0 {
+				t.Error("delivered a sixth time")
+			}
+		})
+	t.Run("attempts beyond what the service takes/unsupported", func(t *testing.T) {
+		s := start(t)
+		c := connect(t, s, "one")
+		for _, attempts := range []int{1, 4, 101} {
+			err := c.Declare(t.Context(), []*topology.Channel{{
+				Ref: "bus/jobs", DeadLetter: &policy.DeadLetter{Attempts: attempts, Native: true},
+			}})
+			if !errors.Is(err, conn.ErrUnsupported) {
+				t.Errorf("%d attempts: %v", attempts, err)
+			}
+		}
+	})
+}
+
+func TestAudit(t *testing.T) {
+	t.Run("no groups/all of it, each once, again and again", func(t *testing.T) {
+		s := start(t)
+		c := client(t, s, "one")
+		publish(t, c, "notes", 1, 1500)
+		want := make([]int64, 1500)
+		for i := range want {
+			want[i] = int64(i)
+		}
+		for range 2 {
+			if diff := cmp.Diff(want, audit(t, c, "notes")); diff != "" {
+				t.Fatal(diff)
+			}
+		}
+	})
+	t.Run("ended by who reads/all is there again", func(t *testing.T) {
+		s := start(t)
+		c := client(t, s, "one")
+		publish(t, c, "notes", 1, 10)
+		enough := errors.New("enough")
+		err := c.Audit(t.Context(), "notes", func(*message.Message) error { return enough })
+		if !errors.Is(err, enough) {
+			t.Fatal(err)
+		}
+		if got := audit(t, c, "notes"); len(got) != 10 {
+			t.Errorf("found %v", got)
+		}
+	})
+	t.Run("groups/not without taking it from them", func(t *testing.T) {
+		s := start(t)
+		c := client(t, s, "one")
+		err := c.Audit(t.Context(), "events", func(*message.Message) error { return nil })
+		if !errors.Is(err, conn.ErrUnsupported) {
+			t.Error(err)
+		}
+		if _, err := c.Depth(t.Context(), "events", "workers"); !errors.Is(err, conn.ErrUnsupported) {
+			t.Error(err)
+		}
+	})
+}
