@@ -16,6 +16,17 @@ import (
 	"github.com/faultline-sim/faultline/topology"
 )
 
+// native leaves dead-lettering to the broker.
+func native(h *topology.Handler) { h.Policy.DeadLetter.Native = true }
+
+// byBroker plays on a bus that dead-letters by itself after so many deliveries.
+func byBroker(deliveries int, rejects bool, play func(*rig)) func(*rig) {
+	return func(r *rig) {
+		r.bus.Deliveries, r.bus.Rejects = deliveries, rejects
+		play(r)
+	}
+}
+
 func TestRetry(t *testing.T) {
 	const backoff = "{initial: 100ms, factor: 2, max: 300ms}"
 	play(t, map[string]script{
@@ -94,6 +105,60 @@ func TestRetry(t *testing.T) {
 				"0s receive job-0",
 				"0s publish unknown publish out/done no_answer #1 job-0",
 				"0s attempt unknown no_answer #1 job-0",
+				"0s ack ok job-0",
+			},
+		},
+		"dead_letter/native/given back until the broker has counted enough": {
+			handler: `
+        subscribe: in/jobs/:id
+        dead_letter: {attempts: 3, channel: out/dead}
+        retry: {attempts: 1, backoff: ` + backoff + `}
+        do: [{publish: out/done}]`,
+			tweak: native,
+			play:  byBroker(3, false, one("done", 9, time.Second)),
+			want: []string{
+				"0s receive job-0",
+				"0s publish unknown publish out/done no_answer #1 job-0",
+				"0s attempt unknown no_answer #1 job-0",
+				"100ms ack fail job-0",
+				"100ms receive job-0",
+				"100ms publish unknown publish out/done no_answer #1 job-0",
+				"100ms attempt unknown no_answer #1 job-0",
+				"300ms ack fail job-0",
+				"300ms receive job-0",
+				"300ms publish unknown publish out/done no_answer #1 job-0",
+				"300ms attempt unknown no_answer #1 job-0",
+				"600ms ack fail job-0",
+				"600ms dead_letter no_answer #3 job-0",
+			},
+		},
+		"dead_letter/native, refused for good/rejected at once": {
+			handler: `
+        subscribe: in/jobs/:id
+        dead_letter: {attempts: 3, channel: out/dead}
+        do: [{publish: out/done, retry: {attempts: 4, permanent: [no_answer]}}]`,
+			tweak: native,
+			play:  byBroker(3, true, one("done", 9, time.Second)),
+			want: []string{
+				"0s receive job-0",
+				"0s publish unknown publish out/done no_answer #1 job-0",
+				"0s attempt unknown no_answer #1 job-0",
+				"0s ack fail job-0",
+				"0s dead_letter no_answer #1 job-0",
+			},
+		},
+		"dead_letter/native, refused for good, no reject/published to the channel": {
+			handler: `
+        subscribe: in/jobs/:id
+        dead_letter: {attempts: 3, channel: out/dead}
+        do: [{publish: out/done, retry: {attempts: 4, permanent: [no_answer]}}]`,
+			tweak: native,
+			play:  byBroker(3, false, one("done", 9, time.Second)),
+			want: []string{
+				"0s receive job-0",
+				"0s publish unknown publish out/done no_answer #1 job-0",
+				"0s attempt unknown no_answer #1 job-0",
+				"0s dead_letter ok no_answer #1 job-0",
 				"0s ack ok job-0",
 			},
 		},

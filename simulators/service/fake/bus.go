@@ -17,6 +17,10 @@ type Bus struct {
 	// Answer is asked before a publish takes effect; an error is the publish's. Nil is success.
 	// It may wait for ctx.
 	Answer func(ctx context.Context, channel string, m *message.Message) error
+	// Deliveries is how many times a message is delivered before the bus dead-letters it; 0 is for
+	// ever. Then deliveries tell their count, and can be rejected where Rejects is set.
+	Deliveries int
+	Rejects    bool
 
 	mu        sync.Mutex
 	published []Published
@@ -56,9 +60,13 @@ func (b *Bus) Settled() (acked, nacked []string) {
 }
 
 // Send hands a message to the subscribers of a channel, as if somebody had published it.
-func (b *Bus) Send(channel string, m *message.Message) { b.hand(channel, m, false) }
+func (b *Bus) Send(channel string, m *message.Message) { b.hand(channel, m, 1) }
 
-func (b *Bus) hand(channel string, m *message.Message, again bool) {
+// hand makes the n-th delivery of a message to each group.
+func (b *Bus) hand(channel string, m *message.Message, n int) {
+	if b.Deliveries > 0 && n > b.Deliveries {
+		return // dead-lettered
+	}
 	b.mu.Lock()
 	groups := map[string]bool{}
 	var to []*subscription
@@ -70,18 +78,28 @@ func (b *Bus) hand(channel string, m *message.Message, again bool) {
 	}
 	b.mu.Unlock()
 	for _, s := range to {
-		s.Handle(conn.Delivery{
-			Message: m, Channel: channel, Redelivered: again,
+		d := conn.Delivery{
+			Message: m, Channel: channel, Redelivered: n > 1,
 			Ack: func(context.Context) error {
 				b.settle(&b.acked, m)
 				return nil
 			},
 			Nack: func(context.Context) error {
 				b.settle(&b.nacked, m)
-				go b.hand(channel, m, true)
+				go b.hand(channel, m, n+1)
 				return nil
 			},
-		})
+		}
+		if b.Deliveries > 0 {
+			d.Attempt = n
+		}
+		if b.Rejects {
+			d.Reject = func(context.Context) error {
+				b.settle(&b.nacked, m)
+				return nil
+			}
+		}
+		s.Handle(d)
 	}
 }
 
@@ -135,7 +153,7 @@ func (c *Client) Publish(
 	c.bus.mu.Lock()
 	c.bus.published = append(c.bus.published, Published{channel, m})
 	c.bus.mu.Unlock()
-	c.bus.hand(channel, m, false)
+	c.bus.hand(channel, m, 1)
 	return conn.Receipt{}, nil
 }
 
