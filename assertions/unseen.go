@@ -46,10 +46,10 @@ func (f *flowLedger) untimed() string {
 	return ""
 }
 
-// unseenDeadLetters says that an unseen node dead-letters what is on its way to a leg: that a
-// message is found in the channel is all there is to show it.
+// unseenDeadLetters says that an unseen node, or the broker itself, dead-letters what is on its way
+// to a leg: that a message is found in the channel is all there is to show it.
 func (l *Ledger) unseenDeadLetters(f *flowLedger, leg int) bool {
 	return slices.ContainsFunc(l.routes.deadLetters(), func(d deadLetter) bool {
-		return l.unseen(d.node) && f.route.below[d.node]&(1<<leg) != 0
+		return (d.native || l.unseen(d.node)) && f.route.below[d.node]&(1<<leg) != 0
 	})
 }
