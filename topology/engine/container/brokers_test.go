@@ -52,8 +52,9 @@ func (q queue) put(ctx context.Context, n int64) error {
 		if err := channel.Confirm(false); err != nil {
 			return err
 		}
-		kept, err := channel.PublishWithDeferredConfirmWithContext(ctx, "", events.Name, true, false,
-			amqp.Publishing{DeliveryMode: amqp.Persistent, Body: numbered(n).Data})
+		message := amqp.Publishing{DeliveryMode: amqp.Persistent, Body: numbered(n).Data}
+		kept, err := channel.PublishWithDeferredConfirmWithContext(ctx, "", events.Name, true,
+			false, message)
 		if err != nil {
 			return err
 		}
@@ -84,7 +85,9 @@ type byFabric struct {
 
 func (f byFabric) Dial(string, string) (net.Conn, error) { return f.bed.dialer().Dial(f.ctx) }
 
-func (s stream) visit(ctx context.Context, do func(jetstream.JetStream, jetstream.Stream) error) error {
+func (s stream) visit(ctx context.Context,
+	do func(jetstream.JetStream, jetstream.Stream) error,
+) error {
 	c, err := nats.Connect("nats://127.0.0.1", nats.SetCustomDialer(byFabric{ctx, s.bed}),
 		nats.NoReconnect(), nats.Timeout(time.Second))
 	if err != nil {

@@ -29,8 +29,7 @@ func newNATS(e *Engine) (engine.Engine, error) {
 
 const natsConfig = "/etc/nats/faultline.conf"
 
-// natsConf asks silent clients every two seconds, as the server in this process does. SIGTERM ends
-// it at once: it has no clients to wait for, they are told by their connections.
+// natsConf lets the server ask silent clients every two seconds, as the one in this process does.
 const natsConf = `port: 4222
 jetstream { store_dir: "/data" }
 ping_interval: "2s"

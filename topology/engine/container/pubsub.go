@@ -11,9 +11,9 @@ import (
 	"github.com/faultline-sim/faultline/topology/engine"
 )
 
-// newPubSub is Google's emulator of Pub/Sub, which keeps all in memory: it is gone with its process.
-// Its image is 2 GB large and has a licence of its own, so there is no stand-in for it in
-// .ci/docker, and no test has started it yet.
+// newPubSub is Google's emulator of Pub/Sub, which keeps all in memory: it is gone with its
+// process. What is here follows Google's documentation and has not been tried: no test starts it,
+// since .ci/docker has no packages to make a stand-in for its image from.
 func newPubSub(e *Engine) (engine.Engine, error) {
 	e.product = product{
 		port: 8085, signal: "SIGTERM", asked: `"Ok" at its root`,

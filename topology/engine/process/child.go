@@ -179,6 +179,7 @@ func (c *child) killOthers(overdue <-chan time.Time) error {
 // member is a living process of a child's family.
 type member struct {
 	pid    int
+	joined bool          // it is in the child's group
 	cpu    time.Duration // its own, and that of its children who have ended
 	memory int64         // resident, in bytes
 }

@@ -30,10 +30,32 @@ func (c *child) family() ([]member, error) {
 			continue // it has ended
 		}
 		if s.group == c.group || c.marked(pid) {
-			all = append(all, member{pid, s.cpu, s.memory})
+			all = append(all, member{pid, s.group == c.group, s.cpu, s.memory})
 		}
 	}
 	return all, nil
+}
+
+// frozen says whether every thread of the group has stopped, but for the watcher: they do so in
+// their own time.
+func (c *child) frozen() (bool, error) {
+	all, err := c.family()
+	if err != nil {
+		return false, err
+	}
+	for _, m := range all {
+		threads, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(m.pid), "task/*/stat"))
+		if err != nil {
+			return false, err
+		}
+		for _, path := range threads {
+			s, err := readStat(path)
+			if err == nil && m.joined && !strings.Contains("TtZX", s.state) {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
 }
 
 // marked says that a process was started by the child, or by one that was. Those of other users
@@ -54,14 +76,18 @@ type stat struct {
 const tick = 10 * time.Millisecond
 
 func statOf(pid int) (stat, error) {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	return readStat(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+}
+
+func readStat(path string) (stat, error) {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return stat{}, err
 	}
 	return parseStat(string(text))
 }
 
-// parseStat reads what the kernel says of a process. The command's name, in parentheses, may have
+// parseStat reads what the kernel says of a process or a thread. The command's name, in parentheses, may have
 // anything in it; the fields after it are numbered as in the manual, where the state is the third.
 func parseStat(text string) (stat, error) {
 	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])

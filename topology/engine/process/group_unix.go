@@ -25,7 +25,7 @@ func killProcess(pid int) { syscall.Kill(pid, syscall.SIGKILL) }
 
 func killGroup(group int) error { return toGroup(group, syscall.SIGKILL) }
 
-// freeze stops all of the group but the watcher, which must see the end of this process.
+// freeze tells all of the group to stop but the watcher, which must see the end of this process.
 func (c *child) freeze() error {
 	if err := toGroup(c.group, syscall.SIGSTOP); err != nil {
 		return err

@@ -22,7 +22,8 @@ import (
 	"github.com/faultline-sim/faultline/topology/wire"
 )
 
-// roleName is the environment variable by which this test's own binary is told to be something else.
+// roleName is the environment variable by which this test's own binary is told to be another
+// program.
 const roleName = "TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -73,8 +74,8 @@ func brokerMain() {
 	}
 }
 
-// ownerMain starts an engine, says what to look for once it is gone, and waits to be killed. Its role
-// is the protocol, or "fake", with what is to be done to the engine.
+// ownerMain starts an engine, says what to look for once it is gone, and waits to be killed. Its
+// role is the protocol, or "fake", and whether the engine is frozen.
 func ownerMain(role string) {
 	protocol, paused := strings.CutSuffix(role, " paused")
 	dir, err := os.MkdirTemp("", "owned")

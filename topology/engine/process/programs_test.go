@@ -59,6 +59,7 @@ func TestMoto(t *testing.T) {
 			if more := len(c.output.lastLines()) - logged; more > 0 {
 				t.Errorf("running/it wrote %d lines about 10 requests", more)
 			}
+			freezes(t, e.(*Engine))
 			begun = time.Now()
 			do(t, e.Stop)
 			took(t, "stop", begun)
@@ -103,6 +104,7 @@ func TestRabbitMQ(t *testing.T) {
 	refusesStrangers(t, r)
 	dropsConnections(t, r)
 	raisesItsAlarm(t, r)
+	freezes(t, r.Engine)
 
 	queue := func() string {
 		t.Helper()
@@ -113,9 +115,9 @@ func TestRabbitMQ(t *testing.T) {
 		}
 		return said
 	}
-	if said, err := r.eval(t.Context(), `{new, _} = rabbit_amqqueue:declare(
-		rabbit_misc:r(<<"/">>, queue, <<"kept">>), true, false, [], none, <<"test">>), ok.`); err != nil {
-		t.Fatal(said, err)
+	if _, err := r.eval(t.Context(), `{new, _} = rabbit_amqqueue:declare(
+		rabbit_misc:r(<<"/">>, queue, <<"kept">>), true, false, [], none, <<"test">>).`); err != nil {
+		t.Fatal(err)
 	}
 	begun = time.Now()
 	do(t, r.Stop)
@@ -126,13 +128,29 @@ func TestRabbitMQ(t *testing.T) {
 	}
 	do(t, r.Kill, r.Start)
 	if got := queue(); got != `[<<"kept">>]` || r.ports[0] != port {
-		t.Errorf("killed and started/durable queues/got %s at port %d, was %d", got, r.ports[0], port)
+		t.Errorf("killed and started/durable queues/got %s at %d, was %d", got, r.ports[0], port)
 	}
 	c := childOf(r)
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
 	nothingLeft(t, cfg, c)
+}
+
+// freezes pauses a program that answers.
+func freezes(t *testing.T, e *Engine) {
+	t.Helper()
+	resume, err := e.Pause(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answers(t, e, soon) {
+		t.Error("frozen/it answers")
+	}
+	do(t, resume)
+	if !answers(t, e, late) {
+		t.Error("resumed/it does not answer")
+	}
 }
 
 func refusesStrangers(t *testing.T, r *RabbitMQ) {
@@ -231,12 +249,13 @@ func TestABrokerWhosePortIsTaken(t *testing.T) {
 	}
 	defer e.Close()
 	err = e.Start(t.Context())
-	t.Log(err)
 	var p *Problem
-	if !errors.Is(err, ErrDied) || !errors.As(err, &p) || !strings.Contains(err.Error(), "eaddrinuse") {
-		t.Errorf("got %v", err)
+	if !errors.Is(err, ErrDied) || !errors.As(err, &p) {
+		t.Fatalf("got %v", err)
 	}
-	if port := fmt.Sprint(e.(*RabbitMQ).ports[0]); err != nil && !strings.Contains(err.Error(), port) {
-		t.Errorf("%v does not name port %s", err, port)
+	for _, want := range []string{"eaddrinuse", fmt.Sprint(e.(*RabbitMQ).ports[0])} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("it does not say %s: %v", want, err)
+		}
 	}
 }

@@ -1,0 +1,187 @@
+// Package amqp is the AMQP 0-9-1 client: amqp091-go over a wire, to RabbitMQ.
+//
+// It is used in the run step of load → plan → run → check → report. It promises that Publish
+// returns when the broker has confirmed the message in every queue that it went to, that a publish
+// is never made twice, that messages of a key are delivered in their order, and that whatever was
+// not settled when a connection was lost is delivered again. It may not import an engine or the
+// fabric's making. It is the only importer of amqp091-go.
+//
+// How a channel stands on the broker is told in topology.go. The library does not reconnect here:
+// its own recovery is experimental, and would publish and consume at times that nobody asked for.
+//
+// Source: AMQP 0-9-1 with RabbitMQ's extensions (confirms, basic.nack, quorum queues, single
+// active consumer, dead-letter exchanges, TTL), https://www.rabbitmq.com/docs.
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/dialed"
+	"github.com/faultline-sim/faultline/topology"
+)
+
+const (
+	// mostAsked is how many questions the client has open at once, at most.
+	mostAsked = 8
+	// goodbye is how long each step of an orderly end may take.
+	goodbye = 500 * time.Millisecond
+)
+
+var (
+	// errClosed is what a closed client answers.
+	errClosed = errors.New("client is closed")
+	// errLost is what a lost connection answers.
+	errLost = errors.New("connection lost")
+)
+
+// Client is one AMQP client. It implements conn.Broker and conn.Crasher. It has two connections,
+// each made when first needed: RabbitMQ stops reading from one that publishes while memory is
+// short, and acknowledgements must not wait for that.
+type Client struct {
+	cfg   conn.Config
+	conns *dialed.Conns
+	life  context.Context
+	end   context.CancelFunc
+	ended sync.WaitGroup
+
+	main    *line         // asks, declares and publishes
+	feed    *line         // consumes
+	alive   atomic.Int64  // connections that are up
+	asking  chan struct{} // holds one for each question that is open
+	layouts sync.Map      // channel name to its layout
+	crashed atomic.Bool
+	turn    atomic.Uint32 // for messages without a key
+
+	mu       sync.Mutex
+	closing  bool
+	lanes    map[string]*lane // by channel
+	subs     []*subscription
+	declared map[string]*topology.Channel
+	rand     *rand.Rand
+}
+
+// New makes a client; it connects when it is first used.
+func New(cfg conn.Config) *Client {
+	c := &Client{
+		cfg: cfg, conns: dialed.New(), asking: make(chan struct{}, mostAsked),
+		lanes: map[string]*lane{}, declared: map[string]*topology.Channel{}, rand: cfg.Rand,
+	}
+	if c.rand == nil {
+		id := fnv.New64a()
+		id.Write([]byte(cfg.Client))
+		c.rand = rand.New(rand.NewPCG(id.Sum64(), 1))
+	}
+	c.life, c.end = context.WithCancel(context.Background())
+	c.main, c.feed = newLine(c, "main"), newLine(c, "feed")
+	return c
+}
+
+// Connect returns when the broker has taken the client in. It tries until ctx ends, except where
+// the broker refuses the credentials.
+func (c *Client) Connect(ctx context.Context) error {
+	if _, err := c.main.session(ctx); err != nil {
+		return fmt.Errorf("connect %q over %s: %w", c.cfg.Client, c.cfg.Dialer.Wire(), err)
+	}
+	return nil
+}
+
+// pause waits before the n-th further try, n from 1; its error is why there should be none.
+func (c *Client) pause(ctx context.Context, n int) error {
+	timer := time.NewTimer(c.spread(min(500*time.Millisecond, 10*time.Millisecond<<min(n, 6))))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.life.Done():
+		return errClosed
+	}
+}
+
+// spread is a time between half of d and d, so that clients do not all come back at once.
+func (c *Client) spread(d time.Duration) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return d/2 + time.Duration(c.rand.Int64N(int64(d/2)+1))
+}
+
+// count tells the owner when the first connection is up and when the last one is gone.
+func (c *Client) count(change int64) {
+	n := c.alive.Add(change)
+	switch {
+	case c.cfg.OnState == nil:
+	case change > 0 && n == 1:
+		c.cfg.OnState("connect")
+	case change < 0 && n == 0:
+		c.cfg.OnState("disconnect")
+	}
+}
+
+// refused is an answer that no repetition changes; what says what to change.
+func (c *Client) refused(channel, what string) error {
+	return fmt.Errorf("channel %q on %s: %s: %w", channel, c.cfg.Dialer.Wire(), what, conn.ErrRefused)
+}
+
+// spawn runs f in a goroutine that Close waits for, unless the client is closing.
+func (c *Client) spawn(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return false
+	}
+	c.ended.Go(f)
+	return true
+}
+
+// Close ends the subscriptions, gives what is unsettled back, and returns when nothing of the
+// client is left. It may not be called from within a subscription's Handle.
+func (c *Client) Close() error {
+	subs := c.stop()
+	for _, s := range subs {
+		s.cancel()
+	}
+	for _, s := range subs {
+		<-s.ended
+	}
+	c.end()
+	c.feed.leave()
+	c.main.leave()
+	c.conns.Sever()
+	c.ended.Wait()
+	c.conns.Wait()
+	return nil
+}
+
+// stop lets nothing new begin.
+func (c *Client) stop() []*subscription {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closing = true
+	return slices.Clone(c.subs)
+}
+
+// Crash ends the client at once; the broker notices as the connections drop.
+func (c *Client) Crash() {
+	c.crashed.Store(true)
+	subs := c.stop()
+	c.conns.Sever()
+	c.end()
+	for _, s := range subs {
+		s.cancel()
+	}
+}
+
+var (
+	_ conn.Broker  = (*Client)(nil)
+	_ conn.Crasher = (*Client)(nil)
+)

@@ -1,0 +1,149 @@
+package kinesis_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/conntest"
+	"github.com/faultline-sim/faultline/simulators/conn/kinesis"
+	"github.com/faultline-sim/faultline/simulators/message"
+	"github.com/faultline-sim/faultline/topology/wire"
+)
+
+func TestDisturbances(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		disturb func(t *testing.T, s *conntest.Site)
+	}{
+		{"delivery/wire is cut for a moment/complete and in order",
+			func(t *testing.T, s *conntest.Site) { s.Break(t, wire.Fault{Kind: wire.Cut})() }},
+		{"delivery/wire is cut until leases run out/complete and in order",
+			func(t *testing.T, s *conntest.Site) {
+				heal := s.Break(t, wire.Fault{Kind: wire.Cut})
+				<-time.After(2 * time.Second)
+				heal()
+			}},
+		{"delivery/wire swallows all until leases run out/complete and in order",
+			func(t *testing.T, s *conntest.Site) {
+				heal := s.Break(t, wire.Fault{Kind: wire.Timeout, Direction: wire.Both})
+				<-time.After(2 * time.Second)
+				heal()
+			}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := start(t)
+			producer, worker := client(t, s, "producer", 6), client(t, s, "worker", 6)
+			got := newTally()
+			subscribe(t, worker, got.handle)
+			publish(t, producer, 10, 0, 20)
+			c.disturb(t, s)
+			begun := time.Now()
+			publish(t, producer, 10, 20, 40)
+			got.wait(t, 400)
+			t.Logf("all was delivered %v after the heal", time.Since(begun).Round(time.Millisecond))
+			got.check(t, 10, 40)
+		})
+	}
+}
+
+func TestGroup(t *testing.T) {
+	t.Run("scale/1 to 3 to 1/none lost, order kept", func(t *testing.T) {
+		s := start(t)
+		producer := client(t, s, "producer", 6)
+		got := newTally()
+		workers := []*kinesis.Client{client(t, s, "worker0", 6)}
+		subscribe(t, workers[0], got.handle)
+		publish(t, producer, 10, 0, 20)
+		for _, name := range []string{"worker1", "worker2"} {
+			w := client(t, s, name, 6)
+			subscribe(t, w, got.handle)
+			workers = append(workers, w)
+		}
+		publish(t, producer, 10, 20, 40)
+		for _, w := range workers[1:] {
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		publish(t, producer, 10, 40, 60)
+		got.wait(t, 600)
+		got.check(t, 10, 60)
+	})
+
+	t.Run("takeover/a member crashes/the other one goes on", func(t *testing.T) {
+		s := start(t)
+		producer := client(t, s, "producer", 2)
+		got := newTally()
+		crashes, stays := client(t, s, "worker0", 2), client(t, s, "worker1", 2)
+		held := make(chan conn.Delivery, 1000)
+		subscribe(t, crashes, func(d conn.Delivery) { held <- d }) // has all, and one shard at least
+		subscribe(t, stays, got.handle)
+		publish(t, producer, 10, 0, 20)
+		d := one(t, held)
+		crashes.Crash()
+		begun := time.Now()
+		publish(t, producer, 10, 20, 40)
+		got.wait(t, 400)
+		t.Logf("all was delivered %v after the crash", time.Since(begun).Round(time.Millisecond))
+		got.check(t, 10, 40)
+		if err := d.Ack(t.Context()); err == nil {
+			t.Error("a delivery of the crashed member could be acknowledged")
+		}
+	})
+
+	t.Run("two groups/one stream/each gets all", func(t *testing.T) {
+		s := start(t)
+		c := client(t, s, "producer", 2)
+		publish(t, c, 4, 0, 10)
+		one, other := newTally(), newTally()
+		subscribe(t, c, one.handle)
+		err := c.Subscribe(t.Context(), conn.Subscription{
+			Channel: "events", Group: "another", Handle: other.handle,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, got := range []*tally{one, other} {
+			got.wait(t, 40)
+			got.check(t, 4, 10)
+		}
+	})
+}
+
+func TestSplit(t *testing.T) {
+	s := start(t)
+	producer := client(t, s, "producer", 2)
+	got := newTally()
+	workers := []*kinesis.Client{client(t, s, "worker0", 2), client(t, s, "worker1", 2)}
+	for _, w := range workers {
+		subscribe(t, w, got.handle)
+	}
+	var load sync.WaitGroup
+	load.Go(func() { publish(t, producer, 10, 0, 60) })
+	for _, want := range []int{2, 4} {
+		if n, err := producer.SplitShards(t.Context(), "events"); err != nil || n != want {
+			t.Fatalf("%d split, %v", n, err)
+		}
+	}
+	load.Wait()
+	publish(t, producer, 10, 60, 80)
+	got.wait(t, 800)
+	got.check(t, 10, 80)
+	depthIs(t, producer, "worker", 0)
+	found := 0
+	err := producer.Audit(t.Context(), "events", func(*message.Message) error { found++; return nil })
+	if err != nil || found != 800 {
+		t.Errorf("audit found %d, %v", found, err)
+	}
+	late := newTally()
+	err = producer.Subscribe(t.Context(), conn.Subscription{
+		Channel: "events", Group: "late", Handle: late.handle,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	late.wait(t, 800)
+	late.check(t, 10, 80)
+}

@@ -1,0 +1,270 @@
+package kinesis_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/conntest"
+	"github.com/faultline-sim/faultline/simulators/conn/kinesis"
+	"github.com/faultline-sim/faultline/simulators/message"
+	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/policy"
+	"github.com/faultline-sim/faultline/topology/wire"
+)
+
+func TestDelivery(t *testing.T) {
+	s := start(t)
+	c := client(t, s, "worker", 6)
+	got := newTally()
+	subscribe(t, c, got.handle)
+	publish(t, c, 10, 0, 50)
+	got.wait(t, 500)
+	got.check(t, 10, 50)
+
+	t.Run("audit/all consumed/reads all, each once", func(t *testing.T) {
+		found := map[string]int{}
+		err := c.Audit(t.Context(), "events", func(m *message.Message) error {
+			found[m.ID()]++
+			return nil
+		})
+		if err != nil || len(found) != 500 {
+			t.Errorf("found %d, %v", len(found), err)
+		}
+		for id, n := range found {
+			if n != 1 {
+				t.Errorf("%s was found %d times", id, n)
+			}
+		}
+	})
+	t.Run("depth/all consumed/falls to none", func(t *testing.T) { depthIs(t, c, "worker", 0) })
+	t.Run("depth/another group/all", func(t *testing.T) { depthIs(t, c, "somebody", 500) })
+}
+
+func TestDeclare(t *testing.T) {
+	s := start(t)
+	c := client(t, s, "worker", 2)
+	t.Run("declare/exists already/left as it is", func(t *testing.T) {
+		publish(t, c, 1, 0, 3)
+		declare(t, c, "events", 9)
+		depthIs(t, c, "worker", 3)
+	})
+	t.Run("declare/several at once/all may", func(t *testing.T) {
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() { declare(t, connected(t, s, "other"), "a/b.c/%ü", 3) })
+		}
+		all.Wait()
+		if _, err := c.Publish(t.Context(), "a/b.c/%ü", letter("a", 0)); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("declare/one for each id/unsupported", func(t *testing.T) {
+		err := c.Declare(t.Context(), []*topology.Channel{{Ref: "stream/command/:id"}})
+		if !errors.Is(err, conn.ErrUnsupported) {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("declare/native dead-lettering/unsupported", func(t *testing.T) {
+		err := c.Declare(t.Context(), []*topology.Channel{
+			{Ref: "stream/events", DeadLetter: &policy.DeadLetter{Native: true}},
+		})
+		if !errors.Is(err, conn.ErrUnsupported) {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("channel/never declared/refused by name", func(t *testing.T) {
+		_, err := c.Publish(t.Context(), "nowhere", letter("a", 0))
+		refused(t, err, "client -> stream", "nowhere")
+		err = c.Subscribe(t.Context(), conn.Subscription{Channel: "nowhere", Group: "worker"})
+		refused(t, err, "client -> stream", "nowhere")
+	})
+}
+
+func refused(t testing.TB, err error, names ...string) {
+	t.Helper()
+	if !errors.Is(err, conn.ErrRefused) {
+		t.Errorf("error %v, want one that is refused", err)
+		return
+	}
+	for _, name := range names {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("%q does not name %q", err, name)
+		}
+	}
+}
+
+func TestBodies(t *testing.T) {
+	s := start(t)
+	c := client(t, s, "worker", 1)
+	bodies := map[string][]byte{
+		"empty":           nil,
+		"unicode":         []byte(`{"name": "Zoë ☃ \u0000", "k":1 }`),
+		"binary":          {0, 255, 10, 13, 0xc3, 0x28},
+		"large JSON":      []byte(`{"pad": "` + strings.Repeat("x", 1<<20-1000) + `"}`),
+		"large, not JSON": make([]byte, 3<<18-1000),
+	}
+	var sent []*message.Message
+	for name, body := range bodies {
+		m := letter("a", int64(len(sent))).With(func(m *message.Message) {
+			m.Data, m.Headers = body, map[string]string{"case": name}
+		})
+		sent = append(sent, m)
+		if _, err := c.Publish(t.Context(), "events", m); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	got := make(chan conn.Delivery, len(sent))
+	subscribe(t, c, func(d conn.Delivery) { got <- d })
+	for _, want := range sent {
+		d := one(t, got)
+		if diff := cmp.Diff(want, d.Message, cmp.Comparer(bytes.Equal)); diff != "" || d.Err != nil {
+			t.Errorf("%v %.2000s", d.Err, diff)
+		}
+	}
+	t.Run("body/above the limit/refused by name", func(t *testing.T) {
+		m := letter("a", 9).With(func(m *message.Message) { m.Data = make([]byte, 1<<20) })
+		_, err := c.Publish(t.Context(), "events", m)
+		refused(t, err, "client -> stream", "events", "1048576")
+	})
+	t.Run("key/too long for a partition key/goes by its hash", func(t *testing.T) {
+		m := letter(strings.Repeat("ü", 300), 0)
+		if _, err := c.Publish(t.Context(), "events", m); err != nil {
+			t.Fatal(err)
+		}
+		if d := one(t, got); d.Err != nil || d.Message.Key != m.Key {
+			t.Errorf("got %+v", d)
+		}
+	})
+}
+
+func TestSettle(t *testing.T) {
+	s := start(t)
+	c := client(t, s, "worker", 1)
+	got := make(chan conn.Delivery, 100)
+	subscribe(t, c, func(d conn.Delivery) { got <- d })
+	publish(t, c, 1, 0, 3)
+	first, second, third := one(t, got), one(t, got), one(t, got)
+
+	t.Run("checkpoint/out of order/lowest contiguous", func(t *testing.T) {
+		for _, d := range []conn.Delivery{third, second} {
+			if err := d.Ack(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := first.Nack(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		again := one(t, got)
+		if again.Offset != first.Offset || !again.Redelivered || first.Redelivered {
+			t.Errorf("got offset %d, redelivered %v", again.Offset, again.Redelivered)
+		}
+		if depth, err := c.Depth(t.Context(), "events", "worker"); err != nil || depth != 3 {
+			t.Errorf("depth %d before, %v", depth, err)
+		}
+		if err := again.Ack(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("close/all settled/written", func(t *testing.T) {
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		other := client(t, s, "other", 1)
+		if depth, err := other.Depth(t.Context(), "events", "worker"); err != nil || depth != 0 {
+			t.Errorf("depth %d, %v", depth, err)
+		}
+	})
+}
+
+func TestPrefetchBoundsWhatIsInHand(t *testing.T) {
+	s := start(t)
+	c := client(t, s, "worker", 4)
+	publish(t, c, 20, 0, 2)
+	got := make(chan conn.Delivery, 100)
+	err := c.Subscribe(t.Context(), conn.Subscription{
+		Channel: "events", Group: "worker", Prefetch: 3, Handle: func(d conn.Delivery) { got <- d },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hand := []conn.Delivery{one(t, got), one(t, got), one(t, got)}
+	for range 37 {
+		if n := len(got); n > 0 {
+			t.Fatalf("%d in hand, want 3", 3+n)
+		}
+		d := hand[0]
+		hand = hand[1:]
+		if err := d.Ack(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		hand = append(hand, one(t, got))
+	}
+}
+
+func TestBlackHole(t *testing.T) {
+	s := start(t)
+	producer, worker := client(t, s, "producer", 2), client(t, s, "worker", 2)
+	got := newTally()
+	subscribe(t, worker, got.handle)
+	publish(t, producer, 4, 0, 5)
+	got.wait(t, 20)
+	heal := s.Break(t, wire.Fault{Kind: wire.Timeout, Direction: wire.Both})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := producer.Publish(ctx, "events", letter("device0", 5))
+	if !errors.Is(err, conn.ErrUnknown) {
+		t.Errorf("into a black hole: %v", err)
+	}
+	heal()
+	publish(t, producer, 4, 5, 10)
+	got.wait(t, 40)
+	got.check(t, 4, 10)
+}
+
+func TestCloseLeavesNothing(t *testing.T) {
+	s := start(t)
+	first := connected(t, s, "first") // the wire's proxy is made when it is first used
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for fault, name := range map[wire.Kind]string{
+		"": "no fault", wire.Cut: "a cut", wire.Timeout: "a black hole",
+	} {
+		t.Run("close/wire has "+name+"/nothing left", func(t *testing.T) {
+			before := runtime.NumGoroutine()
+			c := kinesis.New(conn.Config{Dialer: s.Dialer(), Client: "worker"})
+			if err := c.Connect(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			declare(t, c, "events", 3)
+			got := newTally()
+			subscribe(t, c, got.handle)
+			publish(t, c, 4, 0, 5)
+			got.wait(t, 20) // again those that were settled when the wire was out of order
+			heal := func() {}
+			if fault != "" {
+				heal = s.Break(t, wire.Fault{Kind: fault, Direction: wire.Both})
+			}
+			begun := time.Now()
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			t.Logf("closed in %v", time.Since(begun).Round(time.Millisecond))
+			heal()
+			conntest.NoneLeft(t, before)
+			_, err := c.Publish(t.Context(), "events", letter("a", 0))
+			if err == nil || errors.Is(err, conn.ErrUnknown) {
+				t.Errorf("a closed client published: %v", err)
+			}
+		})
+	}
+}

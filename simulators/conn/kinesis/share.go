@@ -1,0 +1,198 @@
+package kinesis
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/handout"
+)
+
+const (
+	// pollEvery is how often a shard is read while records come: the service allows five reads a
+	// second to all readers of a shard together.
+	pollEvery = 200 * time.Millisecond
+	// quietEvery is how often it is read when none have come for quietAfter.
+	quietEvery = 500 * time.Millisecond
+	quietAfter = 2 * time.Second
+)
+
+// share is one shard while it is this member's.
+type share struct {
+	sub      *subscription
+	row      row // as it was taken
+	number   int32
+	reader   *reader // the fetching goroutine's
+	queue    *handout.Queue
+	progress *progress
+	life     context.Context
+	stop     context.CancelFunc
+	fetched  chan struct{} // closed when the fetching goroutine has ended
+}
+
+func (s *subscription) share(taken row) *share {
+	sh := &share{
+		sub:      s,
+		row:      taken,
+		number:   shardNumber(taken.key),
+		reader:   s.client.reader(s.stream, taken.key, taken.checkpoint),
+		progress: newProgress(taken.checkpoint),
+		fetched:  make(chan struct{}),
+	}
+	sh.life, sh.stop = context.WithCancel(s.client.link.Life())
+	sh.queue = handout.New(s.Prefetch, sh.handOut)
+	return sh
+}
+
+// fetch brings records into the queue until the share ends or the shard does, starting again after
+// whatever happens.
+func (sh *share) fetch() {
+	defer close(sh.fetched)
+	p := poll{last: time.Now(), phase: sh.phase()}
+	for failures := 0; sh.queue.Room(sh.life) == nil; {
+		begun := time.Now()
+		records, err := sh.reader.next(sh.life)
+		if err != nil {
+			failures++
+			if sh.sub.client.link.Pause(sh.life, failures) != nil {
+				return
+			}
+			continue
+		}
+		failures = 0
+		for i := range records {
+			sh.queue.Offer(sh.delivery(&records[i]))
+		}
+		if sh.reader.ended {
+			if sh.progress.finish() {
+				sh.sub.touch()
+			}
+			return
+		}
+		if !sh.reader.behind && p.wait(sh.life, begun, len(records) > 0) != nil {
+			return
+		}
+	}
+}
+
+// phase is a duration below pollEvery of the share's own, so that shards are not all read at once.
+func (sh *share) phase() time.Duration {
+	sum := fnv.New32a()
+	fmt.Fprint(sum, sh.sub.board.name, sh.row.key)
+	return time.Duration(sum.Sum32()) % pollEvery
+}
+
+// poll is the rhythm in which a shard is read.
+type poll struct {
+	last  time.Time     // when records came last
+	phase time.Duration // how much earlier than its time the next read is; once
+}
+
+// wait returns when it is time to read again after a read that began then, or ctx ends.
+func (p *poll) wait(ctx context.Context, begun time.Time, found bool) error {
+	every := pollEvery
+	if found {
+		p.last = begun
+	} else if begun.Sub(p.last) > quietAfter {
+		every = quietEvery
+	}
+	timer := time.NewTimer(time.Until(begun.Add(every - p.phase)))
+	defer timer.Stop()
+	p.phase = 0
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// delivery is what the consumer gets.
+func (sh *share) delivery(r *types.Record) conn.Delivery {
+	ticket := sh.progress.begin(*r.SequenceNumber)
+	d := conn.Delivery{
+		Channel:   sh.sub.Channel,
+		Partition: sh.number,
+		Offset:    offsetOf(*r.SequenceNumber),
+		Ack:       func(context.Context) error { return sh.settle(ticket) },
+	}
+	if d.Message, d.Err = fromRecord(r, sh.sub.client.cfg.Recall); d.Err != nil {
+		d.Message, d.Raw = nil, r.Data
+	}
+	return d
+}
+
+// handOut gives the consumer a delivery when it has fewer than the prefetch in hand, of all shards
+// together. What is not given because the share ends is the next holder's.
+func (sh *share) handOut(d conn.Delivery) {
+	credits := sh.sub.credits
+	select {
+	case credits <- struct{}{}:
+	case <-sh.life.Done():
+		sh.queue.Stop()
+		_ = d.Nack(sh.life) // forgotten by a queue that has stopped
+		return
+	}
+	giveBack := func(settle func(context.Context) error) func(context.Context) error {
+		return func(ctx context.Context) error {
+			<-credits
+			return settle(ctx)
+		}
+	}
+	d.Ack, d.Nack = giveBack(d.Ack), giveBack(d.Nack)
+	if !sh.sub.first(d.Partition, d.Offset) {
+		d.Redelivered = true
+	}
+	sh.sub.Handle(d)
+}
+
+func (sh *share) settle(ticket int64) error {
+	moved, open := sh.progress.settle(ticket)
+	if !open {
+		return fmt.Errorf("acknowledge a record of %q of %q: %w",
+			sh.row.key, sh.sub.stream, errRevoked)
+	}
+	if moved {
+		sh.sub.touch()
+	}
+	return nil
+}
+
+// write writes the checkpoint, if it has moved. When the shard is somebody else's by now that is
+// the end of it.
+func (sh *share) write(ctx context.Context) error {
+	mark, ok := sh.progress.unwritten()
+	if !ok {
+		return nil
+	}
+	held, err := sh.sub.leases.mark(ctx, sh.row, mark)
+	if err != nil {
+		return err
+	}
+	if !held {
+		sh.progress.close()
+		sh.queue.Stop()
+		sh.stop()
+		return nil
+	}
+	sh.progress.wrote(mark)
+	return nil
+}
+
+// end stops the share and returns how far it is settled, once all that was handed out is or ctx
+// ends. What is settled from then on is not counted.
+func (sh *share) end(ctx context.Context) (checkpoint string) {
+	sh.queue.Stop()
+	sh.stop()
+	<-sh.fetched
+	if !sh.sub.client.crashed.Load() {
+		_ = sh.queue.Settled(ctx) // what is not settled by then is delivered again
+	}
+	checkpoint = sh.progress.close()
+	sh.queue.Close()
+	return checkpoint
+}
