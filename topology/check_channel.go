@@ -21,6 +21,16 @@ func (d *decoder) checkChannel(c *Channel) {
 	if len(c.Groups) > 1 && !b.FanOut {
 		d.cannot(c, b, claims.FanOut, "is taken from by "+strings.Join(shorts(d.t, c.Groups), " and "))
 	}
+	if len(c.Filters) > 0 && b.Filters == "" {
+		d.cannot(c, b, claims.MessageFilter, "has a handler with flows")
+	}
+	if c.Priority != "" && b.Priority == "" {
+		d.cannot(c, b, claims.MessagePriority, "has priority: "+c.Priority)
+	}
+	if c.Priority != "" && c.DeadLetter != nil && c.DeadLetter.Native {
+		d.report(c, "conflict", "channel %s has a priority and native dead-lettering, and %s's queues "+
+			"that count deliveries have no priorities; take one away", d.t.ShortRef(c.Ref), b.Protocol)
+	}
 	if c.Transient && !b.Transient {
 		d.cannot(c, b, claims.TransientChannel, "has durable: false")
 	}

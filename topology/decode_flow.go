@@ -49,6 +49,7 @@ func (d *decoder) channel(c *Channel, v yamlpos.Value) {
 		"parallel":    func(v yamlpos.Value) { c.Parallel = v.Int(1, maxParallel) },
 		"key":         func(v yamlpos.Value) { c.Key = d.field(v) },
 		"ttl":         func(v yamlpos.Value) { c.TTL = d.span(v) },
+		"priority":    func(v yamlpos.Value) { c.Priority = d.field(v) },
 		"durable":     func(v yamlpos.Value) { c.Transient = !v.Bool() },
 		"dead_letter": func(v yamlpos.Value) { laid(&c.DeadLetter, v, d.deadLetter) },
 	})

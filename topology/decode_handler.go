@@ -91,6 +91,7 @@ func (d *decoder) handler(h *Handler, v yamlpos.Value) {
 		"concurrency": func(v yamlpos.Value) { h.Concurrency = v.Int(1, maxCount) },
 		"order":       func(v yamlpos.Value) { h.Order = v.OneOf("key", "none") },
 		"ack":         func(v yamlpos.Value) { h.Ack = v.OneOf("after_work", "before_work") },
+		"flows":       func(v yamlpos.Value) { h.Flows = d.flowRefs(v) },
 		"do":          func(v yamlpos.Value) { d.do(h, v) },
 	}))
 }

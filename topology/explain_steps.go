@@ -21,6 +21,10 @@ func handlerFields() []object {
 			{"group", text("a text"),
 				"consumer group of the subscription; default the node's name",
 				"group: reports"},
+			{"flows", oneOrMore(text("a flow")),
+				"the broker gives the handler's group messages of these flows only, where it can " +
+					"filter; default all",
+				"flows: [order]"},
 			{"concurrency", whole(1, maxCount),
 				"deliveries handled at once in each replica; default 1",
 				"concurrency: 4"},

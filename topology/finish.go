@@ -134,7 +134,7 @@ func (t *Topology) claims(node string) (claims.Broker, bool) {
 // groups tells each channel of a broker who takes from it.
 func (d *decoder) groups() {
 	for _, c := range d.t.Channels {
-		c.Groups = nil
+		c.Groups, c.Filters = nil, nil
 	}
 	for _, n := range d.t.Nodes {
 		for _, h := range n.Handlers {
@@ -142,8 +142,15 @@ func (d *decoder) groups() {
 			if c == nil || n.Kind == Fleet {
 				continue
 			}
-			if group := h.ConsumerGroup(n); !slices.Contains(c.Groups, group) {
+			group := h.ConsumerGroup(n)
+			if !slices.Contains(c.Groups, group) {
 				c.Groups = append(c.Groups, group)
+			}
+			if len(h.Flows) > 0 {
+				if c.Filters == nil {
+					c.Filters = map[string][]string{}
+				}
+				c.Filters[group] = h.Flows
 			}
 		}
 	}

@@ -100,6 +100,8 @@ type Handler struct {
 	Ack         string // "after_work" (default) or "before_work"
 	Policy      policy.Set
 	Do          []*Step
+	// Flows are those that the broker is to give it messages of; empty is all.
+	Flows []string `json:",omitempty"`
 }
 
 // Batch gathers messages of a channel and handles them together.
@@ -169,6 +171,10 @@ type Channel struct {
 	TTL        time.Duration
 	// Transient channels are not kept: who does not listen when a message is published misses it.
 	Transient bool `json:",omitempty"`
+	// Priority is the body field whose whole number, 0 to 9, says how urgent a message is; "" is none.
+	Priority string `json:",omitempty"`
+	// Filters are the flows that a group is given messages of, by group; who is not there has all.
+	Filters map[string][]string `json:",omitempty"`
 	// Groups are the consumer groups that take from it, in the topology's order. A broker with
 	// queues keeps one for each, made before anything is published.
 	Groups []string      `json:",omitempty"`

@@ -104,12 +104,17 @@ func (tr *tracer) send(n *Node, s *Send) {
 func (tr *tracer) channel(ref string) {
 	for _, n := range tr.t.Nodes {
 		for _, h := range n.Handlers {
-			if h.Source() == ref {
+			if h.Source() == ref && h.takes(tr.flow) {
 				tr.wire(n.Name, ChannelNode(ref))
 				tr.handler(n, h)
 			}
 		}
 	}
+}
+
+// takes says that the broker gives a handler messages of a flow.
+func (h *Handler) takes(flow string) bool {
+	return len(h.Flows) == 0 || slices.Contains(h.Flows, flow)
 }
 
 // request follows a message to the handler that answers it.

@@ -72,8 +72,8 @@ const (
 	FanOut           Asked = "fan-out to groups"
 	TransientChannel Asked = "channels that are not kept"
 	ParallelParts    Asked = "parallel"
-	MessagePriority  Asked = "priority"
-	MessageFilter    Asked = "filter"
+	MessagePriority  Asked = "priorities"
+	MessageFilter    Asked = "filters"
 )
 
 // Of is what a broker's protocol can promise; false for what is no broker's protocol.

@@ -20,6 +20,9 @@ func table() map[string]Broker {
 const handlerCounts = "leave native away, then the handler counts and publishes to the " +
 	"dead-letter channel"
 
+// whenFlow is what to do where the broker filters nothing.
+const whenFlow = `begin the handler with a step {when: 'flow == "…"', else: filter}`
+
 // lateExpiry is what to do where the broker expires no message.
 const lateExpiry = "count on late expiry: consumers drop a message that is too old when they meet it"
 
@@ -31,6 +34,7 @@ func mqtt() Broker {
 		Map: "a topic; a shared subscription for each group",
 		Instead: map[Asked]string{
 			NativeDeadLetter: handlerCounts,
+			MessageFilter:    whenFlow,
 			ParallelParts:    "take parallel away, or use a broker with parts, such as kafka",
 		},
 	}
@@ -45,6 +49,7 @@ func kafka() Broker {
 		Map: "a topic with parallel partitions; a consumer group for each group",
 		Instead: map[Asked]string{
 			NativeDeadLetter: handlerCounts,
+			MessageFilter:    whenFlow,
 			MessageTTL:       lateExpiry,
 		},
 	}
@@ -71,7 +76,7 @@ func amqp() Broker {
 		Redelivery: "broker", Counts: true,
 		DeadLetter:       "deliveries above the queue's limit, or a consumer's reject",
 		DeadLetterFields: []string{"reason", "attempts", "origin", "trace"},
-		Rejects:          true, TTL: "message", MaxMessage: 1_000_000, Readable: true, Counted: true,
+		Rejects:          true, TTL: "message", LeastTTL: time.Millisecond, Priority: "0 to 9", Transient: true, MaxMessage: 1_000_000, Readable: true, Counted: true,
 		Map:     "an exchange; a durable queue for each group, one a part where there are several",
 		MapDead: "a quorum queue with a delivery limit, and a dead-letter exchange",
 	}
@@ -86,6 +91,7 @@ func kinesis() Broker {
 		Map: "a stream with a shard for each parallel part; leases and checkpoints of each group in a table",
 		Instead: map[Asked]string{
 			NativeDeadLetter: handlerCounts,
+			MessageFilter:    whenFlow,
 			MessageTTL:       lateExpiry,
 		},
 	}
@@ -116,7 +122,7 @@ func sns() Broker {
 		Redelivery: "broker", Counts: true, AckDeadline: 2 * time.Second,
 		DeadLetter:       "receives above maxReceiveCount",
 		DeadLetterFields: []string{"trace"},
-		MaxMessage:       180_000, Readable: true, Counted: true,
+		Filters:          "a group, by flow", MaxMessage: 180_000, Readable: true, Counted: true,
 		Map:     "a topic with a queue for each group; FIFO where the channel has a key",
 		MapDead: "a redrive policy on each group's queue",
 		Instead: map[Asked]string{

@@ -116,8 +116,8 @@ func asChild() map[key]Features {
 			Worth: "the broker itself, one node as a process of this machine, with its own " +
 				"durability; a kill ends the process alone, so it vouches for no power loss and no " +
 				"replication",
-			Can: []Ability{KeepsData, Pause, DisconnectAll},
-			Why: inOwn(),
+			Can: []Ability{KeepsData, Pause, DisconnectAll, RaiseAlarm},
+			Why: inOwn(), Authenticates: true,
 		},
 		{Process, "kinesis"}: moto(Process, motoKinesis),
 		{Process, "s3"}:      moto(Process, motoS3),
@@ -163,7 +163,8 @@ func inContainers() map[key]Features {
 			Image: "rabbitmq:3.13",
 			Worth: "the broker itself, one node, with its own durability; a kill ends its processes " +
 				"alone, so it vouches for no power loss and no replication",
-			Can: contained(KeepsData),
+			Authenticates: true,
+			Can:           contained(KeepsData, RaiseAlarm),
 		},
 		{Container, "nats"}: {
 			Name:  "nats-server",

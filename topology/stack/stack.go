@@ -31,6 +31,8 @@ import (
 const (
 	// ReadyWithin is how long an engine may take to be ready where Options does not say.
 	ReadyWithin = 20 * time.Second
+	// ProcessReadyWithin is the same for a child process.
+	ProcessReadyWithin = 60 * time.Second
 	// ContainerReadyWithin is the same for one in containers. Getting its image has a time of its own.
 	ContainerReadyWithin = 90 * time.Second
 	// stopWithin is how long an orderly stop may take before an engine is killed.
@@ -206,11 +208,14 @@ func imageOf(n *topology.Node, sort features.Set, images map[string]string) stri
 
 // within is how long a node's engine may take to be ready.
 func within(n *topology.Node, opt Options) time.Duration {
-	switch {
-	case opt.ReadyWithin != 0:
+	if opt.ReadyWithin != 0 {
 		return opt.ReadyWithin
-	case features.Choose(n, opt.Engines) == features.Container:
+	}
+	switch features.Choose(n, opt.Engines) {
+	case features.Container:
 		return ContainerReadyWithin
+	case features.Process:
+		return ProcessReadyWithin
 	}
 	return ReadyWithin
 }

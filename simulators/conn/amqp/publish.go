@@ -121,6 +121,7 @@ func (c *Client) parcel(ctx context.Context, channel string, m *message.Message)
 	if l.transient {
 		p.content.DeliveryMode = amqp.Transient
 	}
+	p.content.Priority = urgency(m.Data, c.remembered(channel).Priority)
 	part := c.partOf(m.Key, l.parts)
 	p.key, p.receipt.Partition = routingKey(l, part), int32(part)
 	return p, nil

@@ -237,6 +237,9 @@ func (c *Client) queueArguments(name, group string, l layout) amqp.Table {
 	if ch.TTL > 0 {
 		args["x-message-ttl"] = max(1, ch.TTL.Milliseconds())
 	}
+	if ch.Priority != "" {
+		args["x-max-priority"] = mostUrgent
+	}
 	if group == "" {
 		return args
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/message"
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/claims"
 )
@@ -27,6 +28,10 @@ func groupProperties() []property {
 			claimed: func(c claims.Broker) bool { return c.Order != "" && c.Early }, test: orderInChange},
 		{name: "a crashed consumer's messages go to another",
 			claimed: func(c claims.Broker) bool { return c.Early }, test: crash},
+		{name: "an urgent message overtakes others",
+			claimed: func(c claims.Broker) bool { return c.Priority != "" }, test: priority},
+		{name: "a group is given the flows it asks for",
+			claimed: func(c claims.Broker) bool { return c.Filters != "" }, test: filters},
 		{name: "200 channels", test: manyChannels},
 		{name: "declaring again changes nothing", test: declareAgain},
 	}
@@ -219,5 +224,49 @@ func declareAgain(b *bench) {
 	want := idsOf(several(1, 2, 0))
 	if diff := cmp.Diff(want, distinct(in.wait(2))); diff != "" {
 		b.Errorf("messages (-sent +got):\n%s", diff)
+	}
+}
+
+// priority: what stands in a queue is delivered by urgency, then in the order it came.
+func priority(b *bench) {
+	c := b.client("app")
+	channel := b.channel(c, func(ch *topology.Channel) { ch.Priority = "urgency" })
+	var want []string
+	for i, urgency := range []int{0, 1, 9, 1, 5, 0} {
+		b.publish(c, channel, numbered(int64(i)).With(func(m *message.Message) {
+			m.Key, m.KeySeq, m.Data = "", 0, fmt.Appendf(nil, `{"urgency":%d}`, urgency)
+		}))
+	}
+	for _, i := range []int64{2, 4, 1, 3, 0, 5} {
+		want = append(want, numbered(i).ID())
+	}
+	in := b.subscribeTo(b.client("worker"),
+		conn.Subscription{Channel: channel, Group: "workers", Prefetch: 1}, nil)
+	if diff := cmp.Diff(want, ids(in.wait(6))); diff != "" {
+		b.Errorf("deliveries (-want +got):\n%s", diff)
+	}
+}
+
+// filters: a group with a filter is given messages of its flows only, one without has all.
+func filters(b *bench) {
+	c := b.client("app")
+	channel := b.channel(c, func(ch *topology.Channel) {
+		ch.Groups = []string{"mail", "all"}
+		ch.Filters = map[string][]string{"mail": {"alert", "order"}}
+	})
+	mail := b.subscribe(b.client("mail"), channel, "mail", nil)
+	all := b.subscribe(b.client("all"), channel, "all", nil)
+	sent := map[string]*message.Message{}
+	for i, flow := range []string{"telemetry", "alert", "telemetry", "order", "telemetry"} {
+		m := numbered(int64(i)).With(func(m *message.Message) { m.Flow = flow })
+		sent[m.ID()] = m
+		b.publish(c, channel, m)
+	}
+	all.wait(len(sent))
+	if diff := cmp.Diff([]string{"alert-1", "order-3"}, distinct(mail.wait(2))); diff != "" {
+		b.Errorf("messages of the group with a filter (-want +got):\n%s", diff)
+	}
+	if n := len(mail.now()); n != 2 {
+		b.Errorf("the group with a filter was given %d messages, want 2", n)
 	}
 }

@@ -49,7 +49,7 @@ type Options struct {
 	End   func(ctx context.Context, part string)
 	// Settled is told once, when the first look has worked and its parts were begun; nil is allowed.
 	Settled func()
-	// Grace is how long End may wait for what is in hand.
+	// Grace is how long what is given up at a time may wait for what is in hand.
 	Grace time.Duration
 }
 
@@ -85,8 +85,10 @@ func (m *Member) Run(ctx context.Context) {
 func (m *Member) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, m.opt.Lasts)
 	defer cancel()
+	grace, end := context.WithTimeout(ctx, m.opt.Grace)
+	defer end()
 	for _, part := range m.sorted() {
-		m.giveUp(ctx, part)
+		m.giveUp(ctx, grace, part)
 	}
 }
 
@@ -145,8 +147,10 @@ func (m *Member) balance(ctx context.Context, v View) {
 	}
 	fair := v.share()
 	held := m.sorted()
+	grace, cancel := context.WithTimeout(ctx, m.opt.Grace) // for all of them: leases run meanwhile
+	defer cancel()
 	for len(held) > fair {
-		m.giveUp(ctx, held[len(held)-1])
+		m.giveUp(ctx, grace, held[len(held)-1])
 		held = held[:len(held)-1]
 	}
 	for _, part := range v.free() {
@@ -177,9 +181,7 @@ func (m *Member) left(v View) []string {
 	return own
 }
 
-func (m *Member) giveUp(ctx context.Context, part string) {
-	grace, cancel := context.WithTimeout(ctx, m.opt.Grace)
-	defer cancel()
+func (m *Member) giveUp(ctx, grace context.Context, part string) {
 	m.opt.End(grace, part)
 	delete(m.held, part)
 	_ = m.opt.Table.Release(ctx, part) // else its lease runs out

@@ -14,7 +14,6 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/aws/awstest"
-	"github.com/faultline-sim/faultline/simulators/conn/conntest"
 	"github.com/faultline-sim/faultline/simulators/conn/sqs"
 	"github.com/faultline-sim/faultline/simulators/message"
 	"github.com/faultline-sim/faultline/topology"
@@ -389,7 +388,7 @@ func TestNothingIsLeft(t *testing.T) {
 			}
 			took := time.Since(begun)
 			heal()
-			conntest.NoneLeft(t, before)
+			noneLeft(t, before)
 			if took > 5*time.Second {
 				t.Errorf("closing took %v", took)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -212,4 +213,14 @@ func ids(key string, n int64) map[string]int {
 		all[letter(key, seq).ID()] = 1
 	}
 	return all
+}
+
+// noneLeft waits for the goroutines that are on their way out: what the wire held back is carried
+// out by the server behind the heal, and its connections end with it.
+func noneLeft(t *testing.T, before int) {
+	t.Helper()
+	for begun := time.Now(); runtime.NumGoroutine() > before && time.Since(begun) < patience; {
+		time.Sleep(5 * time.Millisecond)
+	}
+	conntest.NoneLeft(t, before)
 }

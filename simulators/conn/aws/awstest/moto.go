@@ -30,19 +30,14 @@ const program = "moto_server"
 var site []byte
 
 // Start starts a server for a test, or skips it where none is installed.
-func Start(t testing.TB) *conntest.Site { return start(t, true) }
-
-// StartAsIs starts one whose SQS has moto's own faults, which sitecustomize.py tells.
-func StartAsIs(t testing.TB) *conntest.Site { return start(t, false) }
-
-func start(t testing.TB, mended bool) *conntest.Site {
+func Start(t testing.TB) *conntest.Site {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
 		t.Skipf("install moto[server] from PyPI: %v", err)
 	}
 	return conntest.Start(t, func(cfg engine.Config) (engine.Engine, error) {
-		return &server{cfg: cfg, path: path, mended: mended}, nil
+		return &server{cfg: cfg, path: path}, nil
 	}, engine.Config{Node: &topology.Node{Name: "cloud", Protocol: "sqs"}})
 }
 
@@ -50,7 +45,6 @@ func start(t testing.TB, mended bool) *conntest.Site {
 type server struct {
 	cfg     engine.Config
 	path    string
-	mended  bool
 	running *exec.Cmd
 	ended   chan struct{} // closed when the process has ended
 }
@@ -61,11 +55,9 @@ func (s *server) Start(ctx context.Context) error {
 		return err
 	}
 	s.running = exec.Command(s.path, "-H", "127.0.0.1", "-p", fmt.Sprint(port))
-	if s.mended {
-		if err := os.WriteFile(filepath.Join(s.cfg.Dir, "sitecustomize.py"), site, 0o600); err != nil {
-			return err
-		}
-		s.running.Env = append(os.Environ(), "PYTHONPATH="+s.cfg.Dir)
+	s.running.Env = append(os.Environ(), "PYTHONPATH="+s.cfg.Dir)
+	if err := os.WriteFile(filepath.Join(s.cfg.Dir, "sitecustomize.py"), site, 0o600); err != nil {
+		return err
 	}
 	if err := s.running.Start(); err != nil {
 		return err
