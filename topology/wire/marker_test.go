@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/base64"
 	"slices"
 	"strings"
 	"testing"
@@ -31,5 +32,19 @@ func TestScanCountsAcrossBorders(t *testing.T) {
 func TestScanWithoutMarkerFindsNothing(t *testing.T) {
 	if got := newScan("").count([]byte("00-0123")); got != 0 {
 		t.Errorf("found %d", got)
+	}
+}
+
+func TestScanFindsWhatIsInBase64(t *testing.T) {
+	const marker = "00-0123456789abcdef"
+	for before := range 7 {
+		text := strings.Repeat("x", before) + marker + "0011-b7ad6b7169203331-01"
+		coded := base64.StdEncoding.EncodeToString([]byte(text))
+		for cut := range len(coded) {
+			s := newScan(marker)
+			if got := s.count([]byte(coded[:cut])) + s.count([]byte(coded[cut:])); got != 1 {
+				t.Fatalf("%d bytes before, cut at %d: %d markers, want 1", before, cut, got)
+			}
+		}
 	}
 }
