@@ -15,10 +15,15 @@ CONTAINED  = $(filter-out $(KILLING),$(TAGGED))
 names      = ^($(shell sed -nE '$(test_name)' $(1) | paste -sd'|' -))$$
 test_name  = s/^func ((Test|Example)[A-Za-z0-9_]*)[^A-Za-z0-9_].*/\1/p
 folders    = $(sort $(dir $(1)))
-in_docker  = env $$(.ci/docker/env) $(GO)
+in_docker  = env $$(.ci/docker/env) $$(.ci/programs env) $(GO)
+
+# Tests of brokers start them one after the other: a machine with two of them at work is too slow for
+# what they measure. Where a program cannot be had their tests are left out, and the last lines say so.
+BROKERS    = ./simulators/conn/... ./topology/engine/process/...
+others     = $(filter-out $(shell $(GO) list $(BROKERS)),$(shell $(GO) list ./...))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-containers kills agree library lint golden fuzz bench ci
+.PHONY: help build demo test test-containers conformance kills agree library lint golden fuzz bench ci
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -31,8 +36,14 @@ $(BIN): $(shell find . -name '*.go' -not -name '*_test.go' -not -path './bin/*')
 demo: build ## run the iot-platform, take a partner cloud away, print the verdict
 	$(BIN) run $(LIBRARY)/iot-platform/partner-cloud-outage.yaml
 
-test: ## all tests, with the race detector
-	$(GO) test -race -timeout 30m ./...
+test: ## all tests, with the race detector; brokers that are missing are installed
+	@$(GO) test -race -timeout 30m $(others)
+	@if .ci/programs; then \
+	  env $$(.ci/programs env) $(GO) test -race -p 1 -timeout 30m $(BROKERS); \
+	else \
+	  CI= $(GO) test -race -p 1 -timeout 30m $(BROKERS) && \
+	  echo '!!! THE TESTS OF RABBITMQ AND MOTO HAVE NOT RUN: see the line of "programs:" above.'; \
+	fi
 
 # One package at a time: verdicts need a machine that is not busy with others.
 test-containers: ## tests with real brokers, in Docker; images that cannot be pulled are built
@@ -40,6 +51,12 @@ test-containers: ## tests with real brokers, in Docker; images that cannot be pu
 	@$(if $(CONTAINED),,echo 'no test carries the tag "containers"')
 	$(if $(CONTAINED),$(in_docker) test -race -p 1 -tags containers -timeout 40m -count 1 \
 	  -run '$(call names,$(CONTAINED))' $(call folders,$(CONTAINED)))
+
+conformance: ## what every broker's client and engine keeps of its claims, as a matrix
+	@.ci/programs
+	@.ci/docker/up || echo 'containers are not available here'
+	$(in_docker) test -count 1 -timeout 60m -run '^TestBrokers$$' ./simulators/conn/conformance \
+	  -args -matrix -sets embedded,process,container
 
 kills: ## kill runs in containers KILLS times at random moments and look for what they left
 	@.ci/docker/up

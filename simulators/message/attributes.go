@@ -37,6 +37,9 @@ const (
 	typePrefix  = "faultline."
 )
 
+// TypeOf is the CloudEvents type of a flow's messages.
+func TypeOf(flow string) string { return typePrefix + flow }
+
 // Attributes yields the message's attributes for a binary binding, without prefix; the data
 // travels beside them. Empty attributes are left out. By the bindings' specifications a caller
 // puts its prefix ("ce-", "ce_") before each name, except that datacontenttype becomes the
@@ -46,7 +49,7 @@ func (m *Message) Attributes(yield func(name, value string) bool) {
 	var buf [64]byte
 	_ = yield(AttrSpecVersion, specVersion) &&
 		yield(AttrID, m.ID()) &&
-		yield(AttrType, typePrefix+m.Flow) &&
+		yield(AttrType, TypeOf(m.Flow)) &&
 		yieldSet(yield, AttrSource, m.Source) &&
 		yieldSet(yield, AttrSubject, m.Subject) &&
 		yieldSet(yield, AttrTime, string(appendTime(buf[:0], m.Time))) &&

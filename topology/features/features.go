@@ -66,10 +66,13 @@ func Choose(n *topology.Node, engines string) Set {
 	case engines == "containers":
 		return Container
 	}
-	if _, ok := table()[key{Embedded, n.Protocol}]; ok || engines == "embedded" {
-		return Embedded
+	all := table()
+	_, embedded := all[key{Embedded, n.Protocol}]
+	_, process := all[key{Process, n.Protocol}]
+	if process && !embedded && engines != "embedded" {
+		return Process
 	}
-	return Process
+	return Embedded
 }
 
 // without is an engine that cannot do some of what it could, and why.

@@ -25,20 +25,22 @@ func moto(s Set, worth string) Features {
 	const inMemory = "moto keeps objects in memory only"
 	f := Features{
 		Name: "moto", Imitation: true,
-		Worth: worth + "; all is in one server's memory and gone with it, nothing is throttled, and " +
-			"no signature is checked",
+		Worth: worth + "; what it does otherwise is mended where we know of it; all is in one " +
+			"server's memory and gone with it, and no signature is checked",
 	}
 	if s == Process {
-		f.Can, f.Why = []Ability{Pause}, inOwn()
+		f.Can, f.Why = []Ability{Pause, Throttle}, inOwn()
 		f.Why[DisconnectAll] = "moto cannot be told to"
 	} else {
 		f.Image = "motoserver/moto:5.1.22"
-		f.Can = []Ability{Pause, LimitCPU, LimitMemory, CutOff, DisconnectAll}
+		f.Can = []Ability{Pause, LimitCPU, LimitMemory, CutOff, DisconnectAll, Throttle}
 		f.Why = map[Ability]string{}
 	}
 	f.Why[KeepsData], f.Why[FillDisk] = inMemory, inMemory
 	return f
 }
+
+const neverSlow = "only brokers are throttled"
 
 // What moto's services are worth.
 const (
@@ -120,7 +122,7 @@ func asChild() map[key]Features {
 			Why: inOwn(), Authenticates: true,
 		},
 		{Process, "kinesis"}: moto(Process, motoKinesis),
-		{Process, "s3"}:      moto(Process, motoS3),
+		{Process, "s3"}:      without(moto(Process, motoS3), neverSlow, Throttle),
 		{Process, "sns"}:     moto(Process, motoSNS),
 		{Process, "sqs"}:     moto(Process, motoSQS),
 	}
@@ -185,7 +187,7 @@ func inContainers() map[key]Features {
 			},
 		},
 		{Container, "kinesis"}: moto(Container, motoKinesis),
-		{Container, "s3"}:      moto(Container, motoS3),
+		{Container, "s3"}:      without(moto(Container, motoS3), neverSlow, Throttle),
 		{Container, "sns"}:     moto(Container, motoSNS),
 		{Container, "sqs"}:     moto(Container, motoSQS),
 	}

@@ -230,7 +230,7 @@ func TestAnUnknownProtocolNamesThoseThereAre(t *testing.T) {
 	}}
 	_, err := stack.Up(t.Context(), stack.Options{Topology: unknown, Dir: t.TempDir()})
 	want := `make engine for "old": choose engine for "old": no embedded one speaks ` +
-		`"carrier-pigeon"; there are kafka, mqtt, postgres, redis, s3`
+		`"carrier-pigeon"; there are kafka, mqtt, nats, postgres, pubsub, redis, s3`
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/claims"
 	"github.com/faultline-sim/faultline/topology/engine"
+	"github.com/faultline-sim/faultline/topology/engine/container"
 	"github.com/faultline-sim/faultline/topology/engine/process"
 	"github.com/faultline-sim/faultline/topology/features"
 	"github.com/faultline-sim/faultline/topology/stack"
@@ -70,7 +71,10 @@ func newSite(t *testing.T, protocol string, set features.Set) *site {
 }
 
 // missing says that an engine cannot be had on this machine.
-func missing(err error) bool { return errors.Is(err, process.ErrNoProgram) }
+func missing(err error) bool {
+	return errors.Is(err, process.ErrNoProgram) || errors.Is(err, container.ErrNoDaemon) ||
+		errors.Is(err, container.ErrNoImage)
+}
 
 func (b *bench) config(client string) conn.Config {
 	return conn.Config{

@@ -83,9 +83,9 @@ func TestDeclare(t *testing.T) {
 	})
 	t.Run("channel/never declared/refused by name", func(t *testing.T) {
 		_, err := c.Publish(t.Context(), "nowhere", letter("a", 0))
-		refused(t, err, "client -> stream", "nowhere")
+		refused(t, err, "client -> cloud", "nowhere")
 		err = c.Subscribe(t.Context(), conn.Subscription{Channel: "nowhere", Group: "worker"})
-		refused(t, err, "client -> stream", "nowhere")
+		refused(t, err, "client -> cloud", "nowhere")
 	})
 }
 
@@ -133,7 +133,7 @@ func TestBodies(t *testing.T) {
 	t.Run("body/above the limit/refused by name", func(t *testing.T) {
 		m := letter("a", 9).With(func(m *message.Message) { m.Data = make([]byte, 1<<20) })
 		_, err := c.Publish(t.Context(), "events", m)
-		refused(t, err, "client -> stream", "events", "1048576")
+		refused(t, err, "client -> cloud", "events", "1048576")
 	})
 	t.Run("key/too long for a partition key/goes by its hash", func(t *testing.T) {
 		m := letter(strings.Repeat("ü", 300), 0)

@@ -38,7 +38,7 @@ func eachOf(b *testing.B, n int, do func(worker, i int) error) {
 func BenchmarkPublish(b *testing.B) {
 	ch := channel("bench", "device", "worker")
 	b.Run("client", func(b *testing.B) {
-		c := client(b, awstest.Start(b), "producer", nil)
+		c := client(b, awstest.Start(b, "sns"), "producer", nil)
 		declare(b, c, ch)
 		b.ResetTimer()
 		eachOf(b, b.N, func(w, i int) error {
@@ -47,7 +47,7 @@ func BenchmarkPublish(b *testing.B) {
 		})
 	})
 	b.Run("bare", func(b *testing.B) {
-		s := awstest.Start(b)
+		s := awstest.Start(b, "sns")
 		declare(b, client(b, s, "declarer", nil), ch)
 		link := aws.NewLink(conn.Config{Dialer: s.Dialer(), Client: "bare"})
 		defer link.Close()

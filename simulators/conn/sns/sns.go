@@ -13,6 +13,7 @@ package sns
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -121,11 +122,25 @@ func (c *Client) declare(ctx context.Context, ch *topology.Channel, fifo bool) e
 		if dead := sqs.NativeDead(ch); dead != "" {
 			s.Dead, s.Attempts = sqs.Name(dead), ch.DeadLetter.Attempts
 		}
-		if err := c.join(ctx, to, s, c.filters[channel][group]); err != nil {
+		if err := c.join(ctx, to, s, c.filterOf(ch, group)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// filterOf is a group's filter: by flow where the channel declares that, else the client's own.
+func (c *Client) filterOf(ch *topology.Channel, group string) Filter {
+	flows := ch.Filters[group]
+	if len(flows) == 0 {
+		return c.filters[topology.ChannelName(ch.Ref)][group]
+	}
+	types := make([]string, len(flows))
+	for i, flow := range flows {
+		types[i] = message.TypeOf(flow)
+	}
+	policy, _ := json.Marshal(map[string][]string{"ce_type": types}) // of strings, it cannot fail
+	return Filter{Policy: string(policy)}
 }
 
 // specOf is a group's queue; group "" is the channel's own.

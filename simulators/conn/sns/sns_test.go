@@ -173,7 +173,7 @@ func audited(t testing.TB, c conn.Broker, channel string) map[string]int {
 }
 
 func TestFanOut(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sns")
 	t.Run("fan-out/keyed/each group has all, in order", func(t *testing.T) {
 		c := client(t, s, "producer", nil)
 		declare(t, c, channel("keyed/a.b", "device", "mail", "points/도"))
@@ -211,7 +211,7 @@ func TestFanOut(t *testing.T) {
 }
 
 func TestFilter(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sns")
 	c := client(t, s, "producer", sns.Filters{"events": {
 		"eu":  {Policy: `{"ce_subject": [{"prefix": "eu-"}]}`},
 		"hot": {Policy: `{"temp": [{"numeric": [">", 30]}]}`, Body: true},
@@ -239,7 +239,7 @@ func TestFilter(t *testing.T) {
 }
 
 func TestEnvelope(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sns")
 	c := client(t, s, "worker", nil)
 	declare(t, c, channel("keyed", "device", "worker"))
 	in := subscribe(t, c, "keyed", "worker", nil)
@@ -274,7 +274,7 @@ func TestEnvelope(t *testing.T) {
 }
 
 func TestDeclare(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sns")
 	c := client(t, s, "worker", nil)
 	t.Run("declare/several at once/one topic, one copy", func(t *testing.T) {
 		ch := channel("shared", "device", "mail")
@@ -329,7 +329,7 @@ func TestDeclare(t *testing.T) {
 }
 
 func TestDeadLetter(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sns")
 	for _, key := range []string{"", "device"} {
 		t.Run("dead letter/key "+key+"/after three deliveries of one group", func(t *testing.T) {
 			ch := channel("events"+key, key, "mail", "points")
@@ -362,7 +362,7 @@ func TestDeadLetter(t *testing.T) {
 }
 
 func TestDisturbances(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sns")
 	states := make(chan string, 100)
 	producer := client(t, s, "producer", nil)
 	declare(t, producer, channel("events", "device", "worker"))
@@ -396,7 +396,7 @@ func TestDisturbances(t *testing.T) {
 }
 
 func TestNothingIsLeft(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sns")
 	declare(t, client(t, s, "declarer", nil), channel("events", "device", "worker"))
 	for _, kind := range []wire.Kind{"", wire.Cut, wire.Timeout} {
 		t.Run("close/"+string(kind)+"/no goroutine", func(t *testing.T) {

@@ -52,7 +52,7 @@ func BenchmarkPublish(b *testing.B) {
 			ch = keyed("bench")
 		}
 		b.Run(fmt.Sprintf("client/fifo=%v", fifo), func(b *testing.B) {
-			s := awstest.Start(b)
+			s := awstest.Start(b, "sqs")
 			c := client(b, s, "producer")
 			declare(b, c, ch)
 			b.ResetTimer()
@@ -62,7 +62,7 @@ func BenchmarkPublish(b *testing.B) {
 			})
 		})
 		b.Run(fmt.Sprintf("bare/fifo=%v", fifo), func(b *testing.B) {
-			s := awstest.Start(b)
+			s := awstest.Start(b, "sqs")
 			declare(b, client(b, s, "declarer"), ch)
 			api := bare(b, s)
 			b.ResetTimer()
@@ -87,7 +87,7 @@ func BenchmarkPublish(b *testing.B) {
 
 // BenchmarkPublishOne is the time from Publish to its answer with nothing else going on.
 func BenchmarkPublishOne(b *testing.B) {
-	c := client(b, awstest.Start(b), "producer")
+	c := client(b, awstest.Start(b, "sqs"), "producer")
 	declare(b, c, plain("bench"))
 	publish(b, c, "bench", 1, 0, 10)
 	b.ResetTimer()
@@ -109,7 +109,7 @@ func BenchmarkConsume(b *testing.B) {
 		})
 	}
 	b.Run("client", func(b *testing.B) {
-		c := client(b, awstest.Start(b), "worker")
+		c := client(b, awstest.Start(b, "sqs"), "worker")
 		fill(b, c)
 		var got sync.WaitGroup
 		got.Add(b.N + 1)
@@ -122,7 +122,7 @@ func BenchmarkConsume(b *testing.B) {
 		got.Wait()
 	})
 	b.Run("bare", func(b *testing.B) {
-		s := awstest.Start(b)
+		s := awstest.Start(b, "sqs")
 		fill(b, client(b, s, "producer"))
 		api := bare(b, s)
 		url := new("http://localhost/123456789012/bench")

@@ -14,7 +14,7 @@ import (
 
 // Bursts of one key wake the polls of all members at once, while messages of the key are in hand.
 func TestOrderOfOneKeyAmongManyMembers(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sqs")
 	producer := client(t, s, "producer")
 	declare(t, producer, keyed("keyed"))
 	got := newTally(func(d conn.Delivery) {

@@ -21,7 +21,7 @@ import (
 )
 
 func TestDelivery(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sqs")
 	for _, ch := range []*topology.Channel{keyed("keyed"), plain("plain")} {
 		t.Run(ch.Ref, func(t *testing.T) {
 			name := topology.ChannelName(ch.Ref)
@@ -44,7 +44,7 @@ func TestDelivery(t *testing.T) {
 }
 
 func TestDeclare(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sqs")
 	c := client(t, s, "worker")
 	t.Run("declare/several at once/one queue", func(t *testing.T) {
 		var all sync.WaitGroup
@@ -111,7 +111,7 @@ func TestDeclare(t *testing.T) {
 }
 
 func TestEnvelope(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sqs")
 	c := client(t, s, "worker")
 	declare(t, c, keyed("keyed"))
 	got := newTally(nil)
@@ -141,7 +141,7 @@ func TestEnvelope(t *testing.T) {
 }
 
 func TestSettle(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sqs")
 	t.Run("nack/fifo/the key waits, others go on, none seen twice out of order", func(t *testing.T) {
 		c := client(t, s, "worker")
 		declare(t, c, keyed("order"))
@@ -221,7 +221,7 @@ func TestSettle(t *testing.T) {
 }
 
 func TestDeadLetter(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sqs")
 	for _, ch := range []*topology.Channel{dying(keyed("keyed"), 3), dying(plain("plain"), 3)} {
 		t.Run(ch.Ref, func(t *testing.T) {
 			name := topology.ChannelName(ch.Ref)
@@ -252,7 +252,7 @@ func TestDeadLetter(t *testing.T) {
 }
 
 func TestAudit(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sqs")
 	for _, ch := range []*topology.Channel{keyed("keyed"), plain("plain")} {
 		t.Run(ch.Ref+"/more of a key than are given at once/each once", func(t *testing.T) {
 			name := topology.ChannelName(ch.Ref)
@@ -282,7 +282,7 @@ func TestAudit(t *testing.T) {
 }
 
 func TestCrash(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sqs")
 	c, worker := client(t, s, "producer"), client(t, s, "worker")
 	declare(t, c, keyed("keyed"))
 	publish(t, c, "keyed", 20, 0, 2)
@@ -299,7 +299,7 @@ func TestCrash(t *testing.T) {
 }
 
 func TestGroup(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sqs")
 	producer := client(t, s, "producer")
 	declare(t, producer, keyed("keyed"))
 	got := newTally(nil)
@@ -319,7 +319,7 @@ func TestGroup(t *testing.T) {
 }
 
 func TestDisturbances(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sqs")
 	for _, kind := range []wire.Kind{wire.Cut, wire.Timeout, wire.Reset} {
 		t.Run("delivery/"+string(kind)+"/complete, in order, soon after the heal", func(t *testing.T) {
 			producer, worker := client(t, s, "producer"), client(t, s, "worker")
@@ -347,7 +347,7 @@ func TestDisturbances(t *testing.T) {
 }
 
 func TestState(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sqs")
 	states := make(chan string, 100)
 	c := sqs.New(conn.Config{
 		Dialer: s.Dialer(), Client: "worker", OnState: func(s string) { states <- s },
@@ -368,7 +368,7 @@ func TestState(t *testing.T) {
 }
 
 func TestNothingIsLeft(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sqs")
 	declare(t, client(t, s, "declarer"), keyed("keyed"))
 	for _, kind := range []wire.Kind{"", wire.Cut, wire.Timeout} {
 		t.Run("close/"+string(kind)+"/no goroutine", func(t *testing.T) {
@@ -397,7 +397,7 @@ func TestNothingIsLeft(t *testing.T) {
 }
 
 func TestBlackHole(t *testing.T) {
-	s := awstest.Start(t)
+	s := awstest.Start(t, "sqs")
 	c := client(t, s, "producer")
 	declare(t, c, plain("plain"))
 	publish(t, c, "plain", 1, 0, 1)

@@ -2,6 +2,7 @@ package container
 
 import (
 	"context"
+	"errors"
 	"net"
 
 	"github.com/faultline-sim/faultline/topology/engine"
@@ -20,12 +21,42 @@ func newMoto(e *Engine) (engine.Engine, error) {
 		dress: func(*member) dress {
 			return dress{
 				env:   map[string]string{"MOTO_PORT": "5000", "PYTHONPATH": motoSetting},
-				files: map[string]string{motoSetting + "/sitecustomize.py": process.MotoSetting},
+				files: motoFiles(),
 			}
 		},
 		probe: e.probing(func(_ context.Context, c net.Conn) error {
 			return process.AskMoto(service, c)
 		}),
 	}
-	return e, nil
+	return &moto{e}, nil
 }
+
+// moto is a moto server in a container.
+type moto struct{ *Engine }
+
+func motoFiles() map[string]string {
+	files := map[string]string{}
+	for name, text := range process.MotoFiles() {
+		files[motoSetting+"/"+name] = text
+	}
+	return files
+}
+
+// Throttle answers what is beyond so many requests a second with the service's own error.
+func (m *moto) Throttle(ctx context.Context, perSecond float64) (func(context.Context) error, error) {
+	if !m.running {
+		return nil, errors.New("throttle moto: it is stopped")
+	}
+	if err := m.rate(ctx, perSecond); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error { return m.rate(ctx, 0) }, nil
+}
+
+func (m *moto) rate(ctx context.Context, perSecond float64) error {
+	return m.probing(func(_ context.Context, c net.Conn) error {
+		return process.ThrottleMoto(c, perSecond)
+	})(ctx, m.members[0])
+}
+
+var _ engine.Throttler = (*moto)(nil)

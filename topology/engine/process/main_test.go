@@ -112,6 +112,8 @@ func childOf(e engine.Engine) *child {
 		return e.child.Load()
 	case *RabbitMQ:
 		return e.child.Load()
+	case *Moto:
+		return e.child.Load()
 	}
 	return nil
 }

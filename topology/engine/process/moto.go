@@ -1,6 +1,10 @@
 package process
 
 import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
 	"net"
 	"regexp"
 	"strconv"
@@ -8,15 +12,21 @@ import (
 	"github.com/faultline-sim/faultline/topology/engine"
 )
 
+// Moto is a moto server. It implements engine.Throttler beside what Engine does.
+type Moto struct{ *Engine }
+
 // newMoto is a moto server, which keeps all in memory: it is gone with its process. It answers for
 // all of its services; which one it is asked for when it is to be ready is what differs, since it
-// loads each at its first request. It cannot be told to throttle, and each answer ends its
-// connection.
+// loads each at its first request.
 func newMoto(e *Engine) (engine.Engine, error) {
 	e.product = product{
 		ports: 1, asked: MotoAsked(e.cfg.Node.Protocol),
 		files: func() map[string]string {
-			return map[string]string{confDir + "/sitecustomize.py": MotoSetting}
+			files := map[string]string{}
+			for name, text := range MotoFiles() {
+				files[confDir+"/"+name] = text
+			}
+			return files
 		},
 		command: e.moto,
 		probe: func(c net.Conn) error {
@@ -25,20 +35,48 @@ func newMoto(e *Engine) (engine.Engine, error) {
 			return AskMoto(e.cfg.Node.Protocol, c)
 		},
 	}
-	return e, nil
+	return &Moto{e}, nil
 }
 
-// MotoSetting is a sitecustomize.py, which Python runs before its program, by whatever wrappers the
-// program was started: it says moto's version, and that requests are no news.
-const MotoSetting = `import importlib.metadata
-import logging
+// Throttle answers what is beyond so many requests a second with the service's own error.
+func (m *Moto) Throttle(ctx context.Context, perSecond float64) (func(context.Context) error, error) {
+	if m.child.Load() == nil {
+		return nil, errors.New("throttle moto: it is stopped")
+	}
+	if err := m.rate(ctx, perSecond); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error { return m.rate(ctx, 0) }, nil
+}
 
-logging.getLogger("werkzeug").setLevel(logging.ERROR)
-try:
-    print("moto", importlib.metadata.version("moto"), flush=True)
-except importlib.metadata.PackageNotFoundError:
-    pass  # Python without moto, on the way to the one that has it
-`
+func (m *Moto) rate(ctx context.Context, perSecond float64) error {
+	c, err := m.cfg.Host.Dial(ctx, 0)
+	if err != nil {
+		return fmt.Errorf("throttle moto: %w", err)
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	return ThrottleMoto(c, perSecond)
+}
+
+var _ engine.Throttler = (*Moto)(nil)
+
+// motoFiles are what Python reads before it runs the server.
+//
+//go:embed moto/*.py
+var motoFiles embed.FS
+
+// MotoFiles are the files that must be found on PYTHONPATH when a moto server is started, text by
+// name. They make it keep what its services promise, and let it throttle.
+func MotoFiles() map[string]string {
+	files := map[string]string{}
+	all, _ := motoFiles.ReadDir("moto") // it is part of the program
+	for _, f := range all {
+		text, _ := motoFiles.ReadFile("moto/" + f.Name())
+		files[f.Name()] = string(text)
+	}
+	return files
+}
 
 func (e *Engine) moto(path string) command {
 	return command{

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/faultline-sim/faultline/topology/engine/embedded/s3"
@@ -73,4 +74,27 @@ func list(c net.Conn, service string, head http.Header, body string) error {
 			said)
 	}
 	return err
+}
+
+// ThrottleMoto sets how many requests a second a server lets pass, 0 for any number, over a
+// connection that is used for nothing else.
+func ThrottleMoto(c net.Conn, perSecond float64) error {
+	path := "http://127.0.0.1/faultline/throttle?rate=" +
+		strconv.FormatFloat(perSecond, 'g', -1, 64)
+	r, err := http.NewRequest(http.MethodPost, path, nil)
+	if err == nil {
+		err = r.Write(c)
+	}
+	if err != nil {
+		return fmt.Errorf("throttle moto: %w", err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(c), r)
+	if err != nil {
+		return fmt.Errorf("throttle moto: %w", err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("throttle moto: answered %s", answer.Status)
+	}
+	return nil
 }

@@ -52,14 +52,14 @@ func TestMoto(t *testing.T) {
 			}
 			logged := len(c.output.lastLines())
 			for range 10 {
-				if !answers(t, e.(*Engine), late) {
+				if !answers(t, e.(*Moto).Engine, late) {
 					t.Error("running/it does not answer")
 				}
 			}
 			if more := len(c.output.lastLines()) - logged; more > 0 {
 				t.Errorf("running/it wrote %d lines about 10 requests", more)
 			}
-			freezes(t, e.(*Engine))
+			freezes(t, e.(*Moto).Engine)
 			begun = time.Now()
 			do(t, e.Stop)
 			took(t, "stop", begun)

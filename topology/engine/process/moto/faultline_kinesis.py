@@ -1,5 +1,4 @@
-"""Makes moto's Kinesis and DynamoDB keep the promises of the real ones; read by Python before
-moto_server runs, when this folder is on PYTHONPATH.
+"""Makes moto's Kinesis and DynamoDB keep the promises of the real ones.
 
 What moto 5.2 does otherwise, and what it would cost here:
 

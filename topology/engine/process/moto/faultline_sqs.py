@@ -1,6 +1,6 @@
-"""Makes moto's SQS keep the promises of the real one; read by Python before moto_server runs.
+"""Makes moto's SQS keep the promises of the real one.
 
-Found first on PYTHONPATH. What moto 5.2 does otherwise, and what it would cost here:
+What moto 5.2 does otherwise, and what it would cost here:
 
   * FIFO: a long poll goes by the groups that were locked when it began, so two consumers are given
     two messages of one group at once, and a group that was freed meanwhile waits for the next poll.
@@ -16,11 +16,8 @@ ID", "Visibility timeout", "Dead-letter queues".
 
 import copy
 import hashlib
-import logging
 import time
 import types
-
-logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 try:
     from moto.sqs import models
