@@ -17,8 +17,8 @@ var engineChoices = []string{"embedded", "containers", "auto"}
 
 func enginesFlag(c *cobra.Command, engines *string) {
 	c.Flags().StringVar(engines, "engines", "auto",
-		"what runs behind brokers and stores: embedded, containers or auto (embedded, where a node "+
-			"does not say)")
+		"what runs behind brokers and stores: embedded, containers or auto (embedded, else a program "+
+			"on PATH, where a node does not say)")
 }
 
 func validEngines(engines string) error {

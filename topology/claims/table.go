@@ -16,6 +16,10 @@ func table() map[string]Broker {
 	}
 }
 
+// groupsAreParallel is what to do where the broker spreads by key.
+const groupsAreParallel = "take parallel away: each key is a message group, and groups are parallel " +
+	"by themselves"
+
 // handlerCounts is what to do where the broker does not dead-letter.
 const handlerCounts = "leave native away, then the handler counts and publishes to the " +
 	"dead-letter channel"
@@ -42,8 +46,8 @@ func mqtt() Broker {
 
 func kafka() Broker {
 	return Broker{
-		Product: "Apache Kafka", Order: "partition of the key", KeyOrder: true, Parts: true, DefaultParts: 6,
-		Groups: true, FanOut: true, Early: true, Redelivery: "client",
+		Product: "Apache Kafka", Order: "partition of the key", KeyOrder: true,
+		Parts: true, DefaultParts: 6, Groups: true, FanOut: true, Early: true, Redelivery: "client",
 		AckDeadline: 1500 * time.Millisecond,
 		MaxMessage:  1_000_000, Readable: true, Counted: true, Clusters: true,
 		Map: "a topic with parallel partitions; a consumer group for each group",
@@ -57,14 +61,17 @@ func kafka() Broker {
 
 func nats() Broker {
 	return Broker{
-		Product: "NATS JetStream", Order: "part of the key", KeyOrder: true, Parts: true, DefaultParts: 1,
-		Groups: true, FanOut: true, Early: true, Redelivery: "broker", Counts: true,
-		AckDeadline:      1500 * time.Millisecond,
-		DeadLetter:       "deliveries above max-deliver, or a consumer's terminate; consumers move what the advisories name",
+		Product: "NATS JetStream", Order: "part of the key", KeyOrder: true,
+		Parts: true, DefaultParts: 1, Groups: true, FanOut: true, Early: true,
+		Redelivery: "broker", Counts: true,
+		AckDeadline: 1500 * time.Millisecond,
+		DeadLetter: "deliveries above max-deliver, or a consumer's terminate; consumers move what " +
+			"the advisories name",
 		DeadLetterFields: []string{"reason", "attempts", "origin", "trace"},
 		Rejects:          true, TTL: "channel", LeastTTL: 100 * time.Millisecond,
 		Transient: true, MaxMessage: 1_000_000, Readable: true, Counted: true,
-		Map:     "a stream with a subject for each parallel part; a durable consumer for each group and part",
+		Map: "a stream with a subject for each parallel part; a durable consumer for each group " +
+			"and part",
 		MapDead: "max-deliver on the consumers; a stream of advisories, from which consumers move",
 	}
 }
@@ -76,8 +83,10 @@ func amqp() Broker {
 		Redelivery: "broker", Counts: true,
 		DeadLetter:       "deliveries above the queue's limit, or a consumer's reject",
 		DeadLetterFields: []string{"reason", "attempts", "origin", "trace"},
-		Rejects:          true, TTL: "message", LeastTTL: time.Millisecond, Priority: "0 to 9", Transient: true, MaxMessage: 1_000_000, Readable: true, Counted: true,
-		Map:     "an exchange; a durable queue for each group, one a part where there are several",
+		Rejects:          true, TTL: "message", LeastTTL: time.Millisecond, Priority: "0 to 9",
+		Transient: true, MaxMessage: 1_000_000, Readable: true, Counted: true,
+		Map: "an exchange; a durable queue for each group, one a part where there are several, " +
+			"with a single active consumer where a key orders",
 		MapDead: "a quorum queue with a delivery limit, and a dead-letter exchange",
 	}
 }
@@ -88,7 +97,8 @@ func kinesis() Broker {
 		Parts: true, DefaultParts: 1, Groups: true, FanOut: true, Early: true,
 		Redelivery: "client", AckDeadline: 1500 * time.Millisecond,
 		MaxMessage: 700_000, Readable: true, Counted: true,
-		Map: "a stream with a shard for each parallel part; leases and checkpoints of each group in a table",
+		Map: "a stream with a shard for each parallel part; leases and checkpoints of each group in " +
+			"a table",
 		Instead: map[Asked]string{
 			NativeDeadLetter: handlerCounts,
 			MessageFilter:    whenFlow,
@@ -109,7 +119,7 @@ func sqs() Broker {
 		MapDead: "a redrive policy on the queue",
 		Instead: map[Asked]string{
 			FanOut:        "use a broker of protocol sns, which gives each group a queue of its own",
-			ParallelParts: "take parallel away: each key is a message group, and groups are parallel by themselves",
+			ParallelParts: groupsAreParallel,
 			MessageTTL:    lateExpiry,
 		},
 	}
@@ -126,7 +136,7 @@ func sns() Broker {
 		Map:     "a topic with a queue for each group; FIFO where the channel has a key",
 		MapDead: "a redrive policy on each group's queue",
 		Instead: map[Asked]string{
-			ParallelParts: "take parallel away: each key is a message group, and groups are parallel by themselves",
+			ParallelParts: groupsAreParallel,
 			MessageTTL:    lateExpiry,
 		},
 	}
@@ -139,7 +149,8 @@ func pubsub() Broker {
 		AckDeadline: 2 * time.Second, DeadLetter: "delivery attempts above the policy's limit",
 		LeastAttempts: 5, MostAttempts: 100, DeadLetterFields: []string{"trace"},
 		MaxMessage: 1_000_000, Readable: true,
-		Map:     "a topic with a subscription for each group, with ordering keys where the channel has a key",
+		Map: "a topic with a subscription for each group, with ordering keys where the channel has " +
+			"a key",
 		MapDead: "a dead-letter policy on each subscription",
 		Instead: map[Asked]string{
 			ParallelParts: "take parallel away: ordering keys are parallel by themselves",

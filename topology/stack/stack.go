@@ -129,6 +129,9 @@ func prepare(opt Options) (*Stack, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	dir, err := os.MkdirTemp(opt.Dir, "faultline-")
+	if err == nil {
+		dir, err = filepath.Abs(dir) // programs have working folders of their own
+	}
 	if err != nil {
 		return nil, fmt.Errorf("make folder for engines: %w", err)
 	}

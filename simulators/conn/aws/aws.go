@@ -75,7 +75,7 @@ func (l *Link) Config() aws.Config {
 		Region:       Region,
 		BaseEndpoint: &endpoint,
 		Credentials:  aws.CredentialsProviderFunc(l.credentials),
-		HTTPClient:   &http.Client{Transport: plainBodies{l.transport}},
+		HTTPClient:   &http.Client{Transport: httpx.PlainBodies{Next: l.transport}},
 		Retryer:      func() aws.Retryer { return aws.NopRetryer{} },
 	}
 }

@@ -39,6 +39,14 @@ func properties() []property {
 // outcome is a cell of the matrix.
 type outcome struct{ protocol, set, property, result string }
 
+// What a cell may say.
+const (
+	passed       = "pass"
+	failed       = "FAIL"
+	notClaimed   = "-"
+	notAvailable = "n/a"
+)
+
 var outcomes struct {
 	sync.Mutex
 	all []outcome
@@ -69,7 +77,7 @@ func TestBrokers(t *testing.T) {
 				begun := false
 				defer func() {
 					if !begun && t.Skipped() {
-						column("not available")
+						column(notAvailable)
 					}
 				}()
 				s := newSite(t, protocol, set)
@@ -84,16 +92,16 @@ func TestBrokers(t *testing.T) {
 
 // hold tests one property on one site, and notes the outcome.
 func hold(t *testing.T, s *site, p property, f features.Features, set string) {
-	result := "pass"
+	result := passed
 	switch {
 	case p.claimed != nil && !p.claimed(s.claims), p.able != nil && !p.able(f):
-		result = "not claimed"
+		result = notClaimed
 	default:
-		passed := t.Run(strings.ReplaceAll(p.name, " ", "-"), func(t *testing.T) {
+		held := t.Run(strings.ReplaceAll(p.name, " ", "-"), func(t *testing.T) {
 			p.test(&bench{site: s, TB: t, name: strings.ReplaceAll(p.name, " ", "-")})
 		})
-		if !passed {
-			result = "FAIL"
+		if !held {
+			result = failed
 		}
 	}
 	record(outcome{s.claims.Protocol, set, p.name, result})
@@ -120,7 +128,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// printMatrix writes the outcomes as a Markdown table: a row a property, a column an engine.
+// printMatrix writes the outcomes as a Markdown table: a row a property, a column an engine. A cell
+// is pass, FAIL, - for what is not claimed, or n/a where the machine has no such engine.
 func printMatrix() {
 	var columns []string
 	cells := map[string]string{}

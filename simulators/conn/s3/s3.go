@@ -64,7 +64,7 @@ func New(cfg conn.Config) (*Client, error) {
 		Region:                     "us-east-1",
 		UsePathStyle:               true,
 		Credentials:                credentials.NewStaticCredentialsProvider(user, secret, ""),
-		HTTPClient:                 &http.Client{Transport: transport},
+		HTTPClient:                 &http.Client{Transport: httpx.PlainBodies{Next: transport}},
 		Retryer:                    aws.NopRetryer{},
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
