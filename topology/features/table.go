@@ -170,7 +170,7 @@ func inContainers() map[key]Features {
 		},
 		{Container, "nats"}: {
 			Name:  "nats-server",
-			Image: "nats:2.12-alpine",
+			Image: "nats:2.15.2-alpine",
 			Worth: "the server itself with JetStream, one node; streams are in files that are synced " +
 				"each two minutes, so it vouches for no power loss and no replication",
 			Can: contained(KeepsData),

@@ -119,11 +119,12 @@ func TestWhatIsNoEnvelopeIsToldAsItIs(t *testing.T) {
 func TestAttributesAreHeadersInBinaryMode(t *testing.T) {
 	s := start(t, nil)
 	c := client(t, s, "app")
-	sub, err := byHand(t, s).SubscribeSync("events.*")
+	nc := byHand(t, s)
+	sub, err := nc.SubscribeSync("events.*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := sub.SetPendingLimits(10, 1<<20); err != nil {
+	if err := nc.FlushTimeout(10 * time.Second); err != nil { // then the server has it
 		t.Fatal(err)
 	}
 	want := letter("장치 1", 3)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
@@ -107,9 +108,19 @@ func (s *share) consumer(ctx context.Context) (jetstream.Consumer, error) {
 		consumer, err = js.CreateOrUpdateConsumer(ctx, stream, k.consumer(s.sub.Group, s.part))
 	}
 	if err == nil && k.ordered && k.attempts == 0 && consumer.CachedInfo().NumAckPending > 0 {
-		_, err = js.ResetConsumer(ctx, stream, name)
+		err = reset(ctx, js, stream, name)
 	}
 	return consumer, err
+}
+
+// reset has all that is not acknowledged delivered anew. Servers before 2.14 cannot: they deliver it
+// again when its ack wait is over, behind what is newer.
+func reset(ctx context.Context, js jetstream.JetStream, stream, consumer string) error {
+	_, err := js.ResetConsumer(ctx, stream, consumer)
+	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
+		return nil
+	}
+	return err
 }
 
 // fetch asks once and hands out what comes.

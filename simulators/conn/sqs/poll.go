@@ -84,30 +84,28 @@ func (s *subscription) receive(
 }
 
 // accept takes received messages into account, and says for how many room is used. One that is held
-// still, because it was not renewed in time, has only got a new receipt.
+// still, because it was not renewed in time, has only got a new receipt. All are taken at once: one
+// that is given back meanwhile takes those behind it in its group along.
 func (s *subscription) accept(src *source, received []types.Message) (used int) {
 	now := time.Now()
+	all := make([]*holding, len(received))
 	for i := range received {
-		m := &received[i]
-		s.mu.Lock()
-		known := s.held[*m.MessageId]
-		if known != nil {
-			known.receipt.Store(m.ReceiptHandle)
+		all[i] = s.hold(src, &received[i], now)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range all {
+		if known := s.held[h.id]; known != nil {
+			known.receipt.Store(h.receipt.Load())
 			known.renewed = now
-		}
-		s.mu.Unlock()
-		if known != nil {
 			continue
 		}
-		h := s.hold(src, m, now)
-		s.mu.Lock()
 		s.held[h.id] = h
 		if !src.fifo {
 			s.offer(h)
 		} else if s.lines[h.group] = append(s.lines[h.group], h); len(s.lines[h.group]) == 1 {
 			s.offer(h)
 		}
-		s.mu.Unlock()
 		used++
 	}
 	return used
