@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -69,12 +70,18 @@ func (b *bench) depthIs(c conn.Broker, channel string, want int64) {
 	})
 }
 
-func restart(b *bench) { b.over(func(ctx context.Context) error { return b.engine().Stop(ctx) }) }
-func kill(b *bench)    { b.over(func(ctx context.Context) error { return b.engine().Kill(ctx) }) }
+func restart(b *bench) {
+	b.over(func(ctx context.Context) error { return b.engine().Stop(ctx) }, true)
+}
 
-// over ends and starts the broker: what is unsettled is kept, what is settled does not come again,
-// and clients that were connected go on by themselves.
-func (b *bench) over(end func(context.Context) error) {
+// kill: an acknowledgement that the broker had not written down yet may be forgotten.
+func kill(b *bench) {
+	b.over(func(ctx context.Context) error { return b.engine().Kill(ctx) }, false)
+}
+
+// over ends and starts the broker: what is unsettled is kept, what is settled does not come again
+// where the broker ends in order, and clients that were connected go on by themselves.
+func (b *bench) over(end func(context.Context) error, inOrder bool) {
 	c := b.client("app")
 	channel := b.channel(c, b.parts)
 	b.publish(c, channel, several(0, 20, 10)...)
@@ -94,16 +101,17 @@ func (b *bench) over(end func(context.Context) error) {
 		b.Fatal(err)
 	}
 	after := b.subscribe(b.client("worker"), channel, "workers", nil)
-	got := after.until("what was not settled", func(all []conn.Delivery) bool {
-		return len(distinct(all)) >= 10
-	})
 	want := idsOf(several(20, 10, 10))
-	if diff := cmp.Diff(want, distinct(got)); diff != "" && b.claims.Counted {
+	got := after.until("what was not settled", func(all []conn.Delivery) bool {
+		there := distinct(all)
+		return !slices.ContainsFunc(want, func(id string) bool { return !slices.Contains(there, id) })
+	})
+	if diff := cmp.Diff(want, distinct(got)); diff != "" && b.claims.Counted && inOrder {
 		b.Errorf("messages after it (-want +got):\n%s", diff)
 	}
 	b.resume(c, channel)
 	after.until("what was published after it", func(all []conn.Delivery) bool {
-		return len(distinct(all)) >= 11
+		return len(all) > 0 && all[len(all)-1].Message.Number > 1000
 	})
 }
 
@@ -137,7 +145,11 @@ func nothingLeft(b *bench) {
 		if err := c.Connect(b.Context()); err != nil {
 			b.Fatal(err)
 		}
-		in := b.subscribe(c, channel, "workers", nil)
+		group := "workers"
+		if !b.claims.Early { // else a session that nobody takes up again shares the messages
+			group += fault
+		}
+		in := b.subscribe(c, channel, group, nil)
 		b.publish(c, channel, numbered(1))
 		in.wait(1)
 		heal := func() {}
