@@ -158,7 +158,7 @@ func inContainers() map[key]Features {
 			Name:  "Apache Kafka",
 			Image: "apache/kafka:3.9.1",
 			Worth: "the broker itself, in KRaft mode on one machine",
-			Can:   contained(KeepsData, MoveLeader, LoseLeader, RefuseWrites),
+			Can:   contained(KeepsData, MoveLeader, LoseLeader),
 		},
 		{Container, "amqp"}: {
 			Name:  "RabbitMQ",
