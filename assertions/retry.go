@@ -34,6 +34,8 @@ const shortest = 2 * time.Millisecond
 // nothing is tried again after success in that delivery, or after a permanent reason. Amplification
 // is tries ÷ messages on each wire, over whatever deliveries and layers they come from. Redelivery
 // by the broker is counted apart; where the broker dead-letters, no delivery is above its limit.
+// Where tries wait in a retry channel they are counted per (message, handler), and no pause there is
+// too long: what waits in a channel waits for its consumers too.
 //
 // Evidence: Attempt, Publish, Call and Store rows. Pauses in which a breaker of the handler was
 // open, a fault was on the node, or which may hold a wait for a bulkhead, a rate limit or the pool
@@ -62,6 +64,8 @@ type retry struct {
 	again   int // redeliveries
 	// deliveries is the broker's limit where it dead-letters by it, 0 for none.
 	deliveries int
+	waiting    string        // the handler's retry channel, "" for none
+	failed     map[tryOf]try // with a retry channel: each attempt that failed, first time
 }
 
 // rule is what one step, or the handler itself, promises.
@@ -99,7 +103,7 @@ func newRetry(l *Ledger, t *topology.Topology, p RetryParams) *retry {
 	if p.Tolerance == 0 {
 		p.Tolerance = DefaultTolerance
 	}
-	c := &retry{ledger: l, p: p, rules: map[string]rule{}, open: map[tryKey]try{},
+	c := &retry{ledger: l, p: p, rules: map[string]rule{}, open: map[tryKey]try{}, failed: map[tryOf]try{},
 		excuse: newExcuses(p.Node, p.Handler)}
 	n := t.Node(p.Node)
 	if n == nil {
@@ -122,6 +126,7 @@ func newRetry(l *Ledger, t *topology.Topology, p RetryParams) *retry {
 		}
 	}
 	c.rules[""] = own
+	c.waiting = h.RetryChannel()
 	for s := range h.Steps() {
 		c.rules[s.Name] = ruleOf(s.Policy)
 	}
@@ -156,7 +161,7 @@ func (c *retry) Observe(e *history.Event) {
 	switch e.Kind {
 	case history.Receive:
 		if e.Delivery > 1 && e.Channel != "" {
-			c.again++
+			c.again++ // for a try out of the retry channel too, which its publish takes back
 		}
 		if c.deliveries > 0 && int(e.Delivery) > c.deliveries {
 			c.wrong(e, "", "over-delivered", fmt.Sprintf(
@@ -170,11 +175,18 @@ func (c *retry) Observe(e *history.Event) {
 			}
 		}
 		k.step = ""
+		if c.waiting != "" {
+			c.resumed(e)
+			return
+		}
 		c.try(e, k)
 	case history.Publish, history.Call, history.Store:
 		k.step = e.Step
-		if k.step != "" {
+		switch {
+		case k.step != "":
 			c.try(e, k)
+		case e.Kind == history.Publish && e.Outcome == history.Ok:
+			c.again--
 		}
 	default:
 		delete(c.open, k)

@@ -79,6 +79,7 @@ func (d *decoder) checkSend(n *Node, s *Send) {
 	f := d.t.Flow(s.Flow)
 	far := d.t.Node(s.FarNode())
 	d.checkPlain(s, s.FarNode())
+	d.checkOwnTries(s, "send", s.Flow, s.Policy.Retry)
 	switch {
 	case f == nil:
 		return
@@ -139,6 +140,7 @@ func (d *decoder) checkTrigger(n *Node, h *Handler) {
 			n.Name, source.Protocol)
 	}
 	d.checkDeadLetter(h, h.Policy.DeadLetter, h)
+	d.checkRetryChannel(n, h)
 }
 
 // checkDeadLetter refuses dead-lettering to nowhere, to itself or to a mailbox.
@@ -161,6 +163,7 @@ func (d *decoder) checkDeadLetter(thing any, p *policy.DeadLetter, h *Handler) {
 
 func (d *decoder) checkStep(n *Node, h *Handler, s *Step) {
 	d.checkDeadLetter(s, s.Policy.DeadLetter, h)
+	d.checkOwnTries(s, "step", s.Name, s.Policy.Retry)
 	d.checkPlain(s, s.FarNode())
 	if n.Kind == Fleet && (s.Kind == StoreStep || s.Kind == Lookup || s.Kind == Issue) {
 		d.report(s, "wrong-kind", "a fleet has no %q step", s.Kind)

@@ -192,6 +192,14 @@ func (d *decoder) channelRef(v yamlpos.Value, text string) string {
 	return full + "/" + name
 }
 
+// channelOrNone is the full reference of a channel; "none" is "".
+func (d *decoder) channelOrNone(v yamlpos.Value) string {
+	if isNone(v) {
+		return ""
+	}
+	return d.channelRef(v, v.String())
+}
+
 // channelName refuses names that no broker could carry.
 func (d *decoder) channelName(v yamlpos.Value, name string) bool {
 	for _, segment := range strings.Split(name, "/") {

@@ -100,6 +100,7 @@ func (d *decoder) retry(r *policy.Retry, v yamlpos.Value) {
 		"attempts":  func(v yamlpos.Value) { r.Attempts = v.Int(1, maxAttempts) },
 		"backoff":   func(v yamlpos.Value) { d.backoff(&r.Backoff, v) },
 		"permanent": func(v yamlpos.Value) { r.Permanent = d.reasons(v) },
+		"channel":   func(v yamlpos.Value) { r.Channel = d.channelOrNone(v) },
 	})
 	if r.Attempts == 0 && v.Get("attempts").Text() == "" {
 		v.Errorf("missing-key", "a retry needs attempts, the first one counted")

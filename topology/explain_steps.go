@@ -214,6 +214,11 @@ func policyObjects() []object {
 			{"permanent", oneOrMore(text("4xx, 5xx, a status, schema, auth or a reason's own word")),
 				"reasons for which nothing is tried again",
 				"permanent: [4xx, schema]"},
+			{"channel", orNone(text("a channel of the same broker")),
+				"on a handler that subscribes: where a message waits for its next attempt (a retry " +
+					"topic), with its count of attempts, which no crash resets; later messages " +
+					"overtake it",
+				"channel: stream/events.retry"},
 		}},
 		{"backoff", "under backoff and reconnect", []field{
 			{"initial", duration(),

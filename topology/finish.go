@@ -79,7 +79,9 @@ func (d *decoder) addChannels() {
 			d.useChannel(s.Channel())
 		}
 		for _, h := range n.Handlers {
-			d.useChannel(h.Source())
+			for _, ref := range h.Sources() {
+				d.useChannel(ref)
+			}
 			d.useDeadLetter(h.Policy.DeadLetter)
 			for s := range h.Steps() {
 				if s.Kind == Publish || s.Kind == Request {
@@ -138,20 +140,24 @@ func (d *decoder) groups() {
 	}
 	for _, n := range d.t.Nodes {
 		for _, h := range n.Handlers {
-			c := d.t.Channel(h.Source())
-			if c == nil || n.Kind == Fleet {
-				continue
+			for _, ref := range h.Sources() {
+				if c := d.t.Channel(ref); c != nil && n.Kind != Fleet {
+					c.takenBy(h.ConsumerGroup(n))
+				}
 			}
-			group := h.ConsumerGroup(n)
-			if !slices.Contains(c.Groups, group) {
-				c.Groups = append(c.Groups, group)
-			}
-			if len(h.Flows) > 0 {
+			if c := d.t.Channel(h.Source()); c != nil && n.Kind != Fleet && len(h.Flows) > 0 {
 				if c.Filters == nil {
 					c.Filters = map[string][]string{}
 				}
-				c.Filters[group] = h.Flows
+				c.Filters[h.ConsumerGroup(n)] = h.Flows
 			}
 		}
+	}
+}
+
+// takenBy notes a group that takes from the channel.
+func (c *Channel) takenBy(group string) {
+	if !slices.Contains(c.Groups, group) {
+		c.Groups = append(c.Groups, group)
 	}
 }

@@ -156,6 +156,7 @@ func (t *Topology) publishers(ref string) []*Node {
 	for _, n := range t.Nodes {
 		publishes := slices.ContainsFunc(n.Sends, func(s *Send) bool { return s.Channel() == ref })
 		for _, h := range n.Handlers {
+			publishes = publishes || h.RetryChannel() == ref
 			for s := range h.Steps() {
 				publishes = publishes || s.Target == ref && (s.Kind == Publish || s.Kind == Request)
 			}

@@ -19,6 +19,11 @@ func (l *linter) parallelConsumers(n *Node, h *Handler) {
 		}
 		a := about{node: n, flow: f}
 		switch {
+		case h.RetryChannel() != "":
+			l.add("order-lost", SeverityFault, a,
+				fmt.Sprintf("%s lets a message that failed wait in %s while later ones go on, and flow %s "+
+					"promises order by %s", l.where(n, h), l.t.ShortRef(h.RetryChannel()), f.Name, f.Key),
+				"retry without a channel, or promise no key")
 		case h.Order == "none" && (h.Concurrency > 1 || n.Replicas > 1):
 			l.add("order-lost", SeverityFault, a,
 				fmt.Sprintf("%s handles %d messages at once in any order, while flow %s promises order by %s",

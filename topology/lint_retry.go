@@ -70,10 +70,10 @@ func (l *linter) factors(n *Node, h *Handler, s *Step, above []*Handler) ([]stri
 	}
 	before, most := l.callers(n, h, append(above, h))
 	texts, product = append(texts, before...), product*most
-	if dl := h.Policy.DeadLetter; dl != nil {
-		put(dl.Attempts, l.where(n, h)+" deliveries")
-	}
-	if r := h.Policy.Retry; r != nil {
+	switch dl, r := h.Policy.DeadLetter, h.Policy.Retry; {
+	case dl != nil && dl.Attempts > 0: // these are the handler's attempts, whatever retry says
+		put(dl.Attempts, l.where(n, h)+" attempts")
+	case r != nil:
 		put(r.Attempts, l.where(n, h))
 	}
 	if r := s.Policy.Retry; r != nil {

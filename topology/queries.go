@@ -64,6 +64,25 @@ func (h *Handler) Source() string {
 	return h.Subscribe
 }
 
+// RetryChannel is where messages wait for the handler's next attempt, "" where it retries by itself.
+func (h *Handler) RetryChannel() string {
+	if h.Policy.Retry == nil {
+		return ""
+	}
+	return h.Policy.Retry.Channel
+}
+
+// Sources are the channels that the handler takes messages from: its source and its retry channel.
+func (h *Handler) Sources() []string {
+	var all []string
+	for _, ref := range [...]string{h.Source(), h.RetryChannel()} {
+		if ref != "" {
+			all = append(all, ref)
+		}
+	}
+	return all
+}
+
 // Steps are all steps of the handler in order, each followed by those under its own do.
 func (h *Handler) Steps() iter.Seq[*Step] {
 	return func(yield func(*Step) bool) { walkSteps(h.Do, yield) }
@@ -164,7 +183,9 @@ func (h *Handler) Answers(method, path string) bool {
 func (t *Topology) Consumers(ref string) []*Node {
 	var found []*Node
 	for _, n := range t.Nodes {
-		if slices.ContainsFunc(n.Handlers, func(h *Handler) bool { return h.Source() == ref }) {
+		if slices.ContainsFunc(n.Handlers, func(h *Handler) bool {
+			return slices.Contains(h.Sources(), ref)
+		}) {
 			found = append(found, n)
 		}
 	}

@@ -38,11 +38,12 @@ func retryWord() word {
 			"declared backoff with its jitter, plus the tolerance and the harness's own " +
 			"scheduling delay, an open breaker or a fault on the node aside; nothing is tried " +
 			"again after success or a permanent reason. Tries ÷ messages on each wire stay " +
-			"within amplification. Redelivery by the broker is counted apart.",
+			"within amplification. Redelivery by the broker is counted apart; where it dead-letters " +
+			"by itself no delivery is above its limit. Tries that wait in a retry channel are counted " +
+			"per (message, handler), and no pause there is too long.",
 		needs: "tries of the handler",
 		anomalies: []string{"over-retried", "short-gap", "long-gap", "after-success",
-			"after-permanent",
-			"amplified"},
+			"after-permanent", "over-delivered", "amplified"},
 		fields: []field{
 			handlerField("node.handler whose policies are judged, steps included"),
 			{name: "amplification", shape: "ratio", doc: "tries ÷ messages on each wire, at most",

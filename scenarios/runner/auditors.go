@@ -99,8 +99,7 @@ func (a *auditors) consumed(ctx context.Context, t *topology.Topology) (all []co
 	defer cancel()
 	for _, n := range t.Nodes {
 		for _, h := range n.Handlers {
-			ref := h.Source()
-			broker := t.Node(topology.ChannelNode(ref))
+			broker := t.Node(topology.ChannelNode(h.Source()))
 			if broker == nil || !counted(broker) {
 				continue
 			}
@@ -111,10 +110,12 @@ func (a *auditors) consumed(ctx context.Context, t *topology.Topology) (all []co
 			if err := b.Connect(ctx); err != nil {
 				return nil, fmt.Errorf("connect audit client to %q: %w", broker.Name, err)
 			}
-			all = append(all, consumed{
-				node: broker.Name, ref: ref, channel: topology.ChannelName(ref),
-				group: h.ConsumerGroup(n), broker: b,
-			})
+			for _, ref := range h.Sources() {
+				all = append(all, consumed{
+					node: broker.Name, ref: ref, channel: topology.ChannelName(ref),
+					group: h.ConsumerGroup(n), broker: b,
+				})
+			}
 		}
 	}
 	return all, nil

@@ -33,7 +33,7 @@ type Message struct {
 	ParentFlow   string
 	ParentNumber int64
 	Expires      time.Time         // zero is never
-	Headers      map[string]string // what dead-lettering adds: reason, attempts, origin, first and last failure
+	Headers      map[string]string // what setting it aside adds: reason, attempts, origin, first and last failure
 	Token        string            // bearer token of the sender, "" for none; never recorded
 	Data         []byte            // a JSON object
 }

@@ -29,9 +29,12 @@ type replica struct {
 	actor  *program.Actor
 	held   clients
 	server atomic.Pointer[httpx.Server]
-	lanes  map[*program.Handler]*lanes // written before the replica takes anything
-	ready  atomic.Bool
-	bounds map[*program.Handler]*semaphore.Weighted // of HTTP handlers that are bounded
+	// lanes, and waiting for those that have a retry channel, are written before the replica takes
+	// anything.
+	lanes   map[*program.Handler]*lanes
+	waiting map[*program.Handler]*waiting
+	ready   atomic.Bool
+	bounds  map[*program.Handler]*semaphore.Weighted // of HTTP handlers that are bounded
 
 	ctx      context.Context // work in hand; ends with the replica
 	abandons context.CancelFunc
@@ -45,8 +48,9 @@ type replica struct {
 func newReplica(s *Service, slot *slot) *replica {
 	r := &replica{
 		svc: s, slot: slot, index: slot.index,
-		lanes:  map[*program.Handler]*lanes{},
-		bounds: map[*program.Handler]*semaphore.Weighted{},
+		lanes:   map[*program.Handler]*lanes{},
+		waiting: map[*program.Handler]*waiting{},
+		bounds:  map[*program.Handler]*semaphore.Weighted{},
 	}
 	r.ctx, r.abandons = context.WithCancel(context.Background())
 	r.intake, r.stops = context.WithCancel(r.ctx)
@@ -189,6 +193,11 @@ func (r *replica) prepare(h *program.Handler) {
 		l := newLanes(h, laneDepth(h))
 		r.lanes[h] = l
 		r.startLanes(h, l)
+		if h.RetryChannel() != "" {
+			w := newWaiting()
+			r.waiting[h] = w
+			r.work.Go(func() { r.release(w, l) })
+		}
 	case h.Concurrency > 1: // 1 is the default, and requests come as many at once as callers send
 		r.bounds[h] = semaphore.NewWeighted(int64(h.Concurrency))
 	}
@@ -201,7 +210,16 @@ func (r *replica) subscribe(ctx context.Context) error {
 		if h.Source == "" {
 			continue
 		}
-		all.Go(func() error { return wrap("subscribe to", h.Source, r.take(h, l)) })
+		all.Go(func() error {
+			return wrap("subscribe to", h.Source, r.take(h, h.Source, prefetch(h),
+				func(d conn.Delivery) { r.accept(h, l, d) }))
+		})
+		if w := r.waiting[h]; w != nil {
+			all.Go(func() error {
+				return wrap("subscribe to", h.RetryChannel(), r.take(h, h.RetryChannel(), mostWaiting,
+					func(d conn.Delivery) { r.acceptAgain(h, w, d) }))
+			})
+		}
 	}
 	done := make(chan error, 1)
 	go func() { done <- all.Wait() }()
@@ -214,13 +232,15 @@ func (r *replica) subscribe(ctx context.Context) error {
 	}
 }
 
-func (r *replica) take(h *program.Handler, l *lanes) error {
-	return r.actor.Brokers[topology.ChannelNode(h.Source)].Subscribe(r.ctx, conn.Subscription{
-		Channel:  topology.ChannelName(h.Source),
+func (r *replica) take(
+	h *program.Handler, ref string, prefetch int, handle func(conn.Delivery),
+) error {
+	return r.actor.Brokers[topology.ChannelNode(ref)].Subscribe(r.ctx, conn.Subscription{
+		Channel:  topology.ChannelName(ref),
 		Group:    h.ConsumerGroup(r.svc.node),
 		QoS:      topology.DefaultQoS,
-		Prefetch: prefetch(h),
-		Handle:   func(d conn.Delivery) { r.accept(h, l, d) },
+		Prefetch: prefetch,
+		Handle:   handle,
 	})
 }
 
@@ -321,6 +341,9 @@ func (r *replica) busy() int64 {
 		for _, queue := range l.queues {
 			n += int64(len(queue))
 		}
+	}
+	for _, w := range r.waiting {
+		n += w.count.Load()
 	}
 	return n
 }

@@ -28,6 +28,11 @@ type Retry struct {
 	// Permanent are reasons never tried again: "4xx", "5xx", "429", "schema", "auth", or a reason's
 	// own word.
 	Permanent []string
+	// Channel is where a message waits for its next attempt (a retry topic): each further attempt of
+	// a handler is a message of its own there, which says how many went before, so that neither a
+	// crash nor a change of consumers resets the count, and later messages need not wait. "" is for
+	// tries within the consumer that has the delivery.
+	Channel string `json:",omitempty"`
 }
 
 // Backoff is an exponential pause: the n-th pause (n from 1) is Initial × Factor^(n-1), at most

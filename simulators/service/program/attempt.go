@@ -1,6 +1,7 @@
 package program
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -19,7 +20,11 @@ func (a *Actor) Handle(ctx context.Context, h *Handler, items []*Item) {
 	a.inHand.Add(int64(len(items)))
 	defer a.inHand.Add(-int64(len(items)))
 	live := a.admit(ctx, h, items)
-	for n := 1; len(live) > 0; n++ {
+	first := 1
+	if h.RetryChannel() != "" && len(live) > 0 {
+		first += live[0].before // they come one by one
+	}
+	for n := first; len(live) > 0; n++ {
 		if a.enterPool(ctx) != nil {
 			return
 		}
@@ -46,7 +51,7 @@ func (a *Actor) admit(ctx context.Context, h *Handler, items []*Item) []*Item {
 		a.record(&e)
 		if a.expired(h, it) {
 			e := a.event(history.Expire, h, it)
-			e.Channel = h.Source
+			e.Channel = cmp.Or(it.from, h.Source)
 			a.record(&e)
 			a.ack(ctx, h, it)
 			continue
@@ -115,6 +120,10 @@ func (a *Actor) conclude(ctx context.Context, h *Handler, items []*Item, n int) 
 		case it.failure.Reason == simulators.ReasonStopped:
 			// it stays unsettled, so its broker gives it to another
 		case n < h.attempts && !it.failure.Final(h.permanent):
+			if h.RetryChannel() != "" {
+				a.postpone(ctx, h, it, n)
+				continue
+			}
 			again = append(again, it)
 		default:
 			a.giveUp(ctx, h, it, n)

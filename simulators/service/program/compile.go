@@ -243,7 +243,9 @@ func (p *Program) WireTo(far string) string {
 // gather finds the far ends that the handlers talk to.
 func (p *Program) gather(t *topology.Topology) {
 	for _, h := range p.Handlers {
-		p.addChannel(t, h.Source)
+		for _, ref := range h.Sources() {
+			p.addChannel(t, ref)
+		}
 		if h.dead != nil && !h.dead.Dropped {
 			p.addChannel(t, h.dead.Channel)
 		}

@@ -1,6 +1,8 @@
 package program
 
 import (
+	"cmp"
+
 	"github.com/faultline-sim/faultline/assertions/history"
 	"github.com/faultline-sim/faultline/simulators"
 )
@@ -19,7 +21,7 @@ func (a *Actor) event(kind history.Kind, h *Handler, it *Item) history.Event {
 // delivered is an event about the delivery itself: where it stood.
 func (a *Actor) delivered(kind history.Kind, h *Handler, it *Item) history.Event {
 	e := a.event(kind, h, it)
-	e.Channel, e.Wire = h.Source, h.wire
+	e.Channel, e.Wire = cmp.Or(it.from, h.Source), h.wire
 	e.Partition, e.Offset = it.Delivery.Partition, it.Delivery.Offset
 	return e
 }

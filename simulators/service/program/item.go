@@ -15,6 +15,9 @@ type Item struct {
 	Delivery conn.Delivery    // without functions when the trigger is not a channel
 	Message  *message.Message // of a flow, or Anonymous
 
+	before    int                 // attempts in earlier deliveries, over a retry channel
+	from      string              // the retry channel it was taken from, "" for the handler's source
+	origin    string              // the concrete channel it was taken from first, "" for this one
 	given     int32               // how often the handler was given this message, from 1
 	settled   bool                // given back to its broker already
 	ended     bool                // filtered, or known already: no further step is for it
