@@ -171,11 +171,15 @@ func (s *subscription) keep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		var writing sync.WaitGroup
 		for _, sh := range s.all() {
-			if sh.write(ctx) != nil {
-				s.touch() // again: the wire may be cut
-			}
+			writing.Go(func() {
+				if sh.write(ctx) != nil {
+					s.touch() // again: the wire may be cut
+				}
+			})
 		}
+		writing.Wait()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
