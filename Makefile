@@ -6,6 +6,7 @@ LIBRARY := scenarios/library
 COUNT   ?= 1
 FUZZTIME ?= 20s
 KILLS   ?= 50
+SCENARIOS ?= $(addprefix $(LIBRARY)/iot-platform/,poison-telemetry.yaml worker1-crash.yaml worker1-crash.broken.yaml)
 
 # Tests that need a Docker daemon carry the build tag "containers"; a file of them that reads KILLS
 # belongs to "make kills" alone. Only these tests run: "make test" has run their neighbours.
@@ -23,7 +24,7 @@ BROKERS    = ./simulators/conn/... ./topology/engine/process/...
 others     = $(filter-out $(shell $(GO) list $(BROKERS)),$(shell $(GO) list ./...))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-containers conformance kills agree library lint golden fuzz bench ci
+.PHONY: help build demo test test-containers conformance kills agree brokers library lint golden fuzz bench ci
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -67,6 +68,9 @@ kills: ## kill runs in containers KILLS times at random moments and look for wha
 agree: ## the library's verdicts on containers beside those on embedded engines, as one table
 	@.ci/docker/up
 	$(in_docker) run ./scenarios/agree
+
+brokers: ## verdicts of SCENARIOS with the stream on kafka, kinesis, amqp and nats, side by side
+	$(GO) run ./scenarios/agree -vary stream.protocol=kafka,kinesis,amqp,nats $(SCENARIOS)
 
 library: build ## run every shipped scenario and broken twin, compare; COUNT=10 repeats
 	$(BIN) test $(LIBRARY) --count $(COUNT)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/faultline-sim/faultline/scenarios"
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/engine/process"
 	"github.com/faultline-sim/faultline/topology/features"
 )
 
@@ -40,6 +42,23 @@ func (t *terminal) readImages(o *runOptions) error {
 	}
 	o.pulled = images
 	return nil
+}
+
+// missingPrograms say of each broker and store whose engine is a program that this machine does not
+// have what to install.
+func missingPrograms(t *topology.Topology, engines string) (notes []string) {
+	for _, n := range t.Nodes {
+		set := features.Choose(n, engines)
+		if _, known := features.Of(set, n); !known || n.Own != nil || set != features.Process {
+			continue
+		}
+		var problem *process.Problem
+		if errors.As(process.Find(n.Protocol), &problem) {
+			notes = append(notes, fmt.Sprintf("%s cannot be run on this machine yet: %v; %s",
+				t.Short(n.Name), problem, problem.Hint()))
+		}
+	}
+	return notes
 }
 
 // engineLines are what stands behind each broker and store, a line each.

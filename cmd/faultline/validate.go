@@ -65,7 +65,7 @@ func validate(file string, opt scenarios.Options) (said string, diags diag.List,
 	}
 	if !isScenario(file, src) {
 		top, said, diags, err := validateTopology(file, opt.Set)
-		return noted(said, top), diags, err
+		return noted(said, top, opt.Engines), diags, err
 	}
 	s, diags, err := scenarios.Load(file, opt)
 	if err != nil || !diags.Empty() {
@@ -74,15 +74,16 @@ func validate(file string, opt scenarios.Options) (said string, diags diag.List,
 	_, said, diags, err = validateTopology(s.TopologyFile, opt.Set)
 	said = fmt.Sprintf("%s; a run takes at most %s", said,
 		scenarios.NewPlan(s).Longest().Round(time.Second))
-	return noted(said, s.Promise), diags, err
+	return noted(said, s.Promise, opt.Engines), diags, err
 }
 
-// noted is what is said of a file, with what cannot be judged of it a line each.
-func noted(said string, t *topology.Topology) string {
+// noted is what is said of a file, with what cannot be judged of it, and what this machine has to
+// get before it can run it, a line each.
+func noted(said string, t *topology.Topology, engines string) string {
 	if t == nil {
 		return said
 	}
-	for _, note := range t.Notes() {
+	for _, note := range append(t.Notes(), missingPrograms(t, engines)...) {
 		said += "\n  note: " + note
 	}
 	return said

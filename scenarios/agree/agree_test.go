@@ -15,11 +15,15 @@ func TestTable(t *testing.T) {
 		}
 		return r
 	}
-	same := row{"lib/outage.yaml", [2]ran{of("load", "valid", "steady", "valid"),
+	same := row{"lib/outage.yaml", []ran{of("load", "valid", "steady", "valid"),
 		of("load", "valid", "steady", "valid")}}
-	refused := row{"lib/down.yaml", [2]ran{of("load", "valid"), {refused: "down.yaml:3: it cannot"}}}
-	other := row{"lib/cut.broken.yaml", [2]ran{of("load", "valid", "order[t]", "invalid"),
+	refused := row{"lib/down.yaml", []ran{of("load", "valid"), {refused: "down.yaml:3: it cannot"}}}
+	other := row{"lib/cut.broken.yaml", []ran{of("load", "valid", "order[t]", "invalid"),
 		of("load", "valid", "order[t]", "unknown", "trace[t]", "valid")}}
+	columns, err := columnsOf("")
+	if err != nil {
+		t.Fatal(err)
+	}
 	cases := []struct {
 		name string
 		rows []row
@@ -53,12 +57,42 @@ cut.broken  1 valid, 1 invalid  2 valid, 1 unknown  NO
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			var out strings.Builder
-			if same := table(&out, c.rows); same != c.same {
+			if same := table(&out, columns, c.rows); same != c.same {
 				t.Errorf("agree says %v, want %v", same, c.same)
 			}
 			if diff := cmp.Diff(strings.TrimPrefix(c.want, "\n"), out.String()); diff != "" {
 				t.Errorf("table (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestColumns(t *testing.T) {
+	columns, err := columnsOf("stream.protocol=kafka,nats,amqp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := []ran{{verdicts: map[string]string{"load": "valid", "order[t]": "valid"}},
+		{verdicts: map[string]string{"load": "valid", "order[t]": "invalid"}},
+		{refused: "it cannot"}}
+	var out strings.Builder
+	if table(&out, columns, []row{{"lib/outage.yaml", runs}}) {
+		t.Error("agree says that order[t] is the same")
+	}
+	want := `scenario    kafka    nats                amqp     agree
+outage      2 valid  1 valid, 1 invalid  refused  NO
+  order[t]  valid    invalid             none     
+
+outage is refused on amqp: it cannot
+
+0 of 1 agree, 1 differ, 0 not comparable
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+	for _, bad := range []string{"stream.protocol", "stream.protocol=", "stream.protocol=kafka", "a=b,"} {
+		if _, err := columnsOf(bad); err == nil {
+			t.Errorf("-vary %s is taken", bad)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -14,7 +15,7 @@ import (
 	"github.com/faultline-sim/faultline/scenarios/runner"
 )
 
-// ran is one scenario on one sort of engines.
+// ran is one scenario in one column.
 type ran struct {
 	refused  string            // why it cannot be run there; "" when it was
 	verdicts map[string]string // value by assertion
@@ -38,35 +39,60 @@ func (r ran) String() string {
 	return strings.Join(words, ", ")
 }
 
-// row is one scenario on both.
+// row is one scenario in all columns.
 type row struct {
 	file string
-	runs [2]ran
+	runs []ran
+}
+
+// The last column of a row.
+const (
+	agrees       = "yes"
+	differs      = "NO"
+	incomparable = "not comparable" // run in fewer than two columns
+)
+
+func (r row) word(differences []difference) string {
+	run := 0
+	for _, one := range r.runs {
+		if one.refused == "" {
+			run++
+		}
+	}
+	switch {
+	case run < 2:
+		return incomparable
+	case len(differences) > 0:
+		return differs
+	}
+	return agrees
 }
 
 func (r row) name() string { return strings.TrimSuffix(filepath.Base(r.file), ".yaml") }
 
-// difference is one assertion with two verdicts.
+// difference is one assertion with more than one verdict.
 type difference struct {
 	name   string
-	values [2]string // "none" where one side did not judge it
+	values []string // a column each; "none" where it was not judged
 }
 
 func (r row) differences() (all []difference) {
-	if r.runs[1].refused != "" {
-		return nil
+	names := map[string]bool{}
+	for _, run := range r.runs {
+		for name := range run.verdicts {
+			names[name] = true
+		}
 	}
-	names := maps.Clone(r.runs[0].verdicts)
-	maps.Copy(names, r.runs[1].verdicts)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		d := difference{name: name}
-		for i := range d.values {
-			d.values[i] = "none"
-			if v, ok := r.runs[i].verdicts[name]; ok {
-				d.values[i] = v
+		d, found := difference{name: name}, map[string]bool{}
+		for _, run := range r.runs {
+			value := cmp.Or(run.verdicts[name], "none")
+			d.values = append(d.values, value)
+			if run.refused == "" {
+				found[value] = true
 			}
 		}
-		if d.values[0] != d.values[1] {
+		if len(found) > 1 {
 			all = append(all, d)
 		}
 	}
@@ -74,8 +100,8 @@ func (r row) differences() (all []difference) {
 }
 
 // judged runs one scenario and gives its verdicts.
-func judged(ctx context.Context, file, engines, out string) (ran, error) {
-	s, diags, err := scenarios.Load(file, scenarios.Options{Engines: engines})
+func judged(ctx context.Context, file string, load scenarios.Options, out string) (ran, error) {
+	s, diags, err := scenarios.Load(file, load)
 	if err != nil {
 		return ran{}, err
 	}

@@ -1,10 +1,10 @@
-// Agree runs scenarios on embedded engines and on containers, and prints where their verdicts
-// differ: a table, a line for each scenario.
+// Agree runs scenarios on embedded engines and on containers, or with several values of one setting
+// (the broker's protocol), and prints where their verdicts differ: a table, a line for each scenario.
 //
-// It goes load → plan → run → check twice for each file and reports only the comparison. It promises
-// that the same files are run unchanged, that a scenario which the containers cannot do is listed
-// with the reason and not left out, and that its exit code is 1 where a verdict differs. Nothing
-// imports it. "make agree" runs it.
+// It goes load → plan → run → check once a column for each file and reports only the comparison. It
+// promises that the same files are run, changed in the one setting at most, that a scenario which
+// cannot be run in a column is listed with the reason and not left out, and that its exit code is 1
+// where a verdict differs. Nothing imports it. "make agree" and "make brokers" run it.
 package main
 
 import (
@@ -21,11 +21,15 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/faultline-sim/faultline/scenarios"
 )
 
 func main() {
 	only := flag.String("only", "", "run only files whose name contains this")
 	out := flag.String("out", "faultline-runs", "folder that run folders are kept in")
+	vary := flag.String("vary", "",
+		"compare values of a setting, not sorts of engines: stream.protocol=kafka,nats")
 	flag.Parse()
 	roots := flag.Args()
 	if len(roots) == 0 {
@@ -33,7 +37,12 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	same, err := agree(ctx, os.Stdout, options{roots, *only, *out})
+	columns, err := columnsOf(*vary)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "agree: error:", err)
+		os.Exit(2)
+	}
+	same, err := agree(ctx, os.Stdout, options{roots, *only, *out, columns})
 	switch {
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "agree: error:", err)
@@ -47,10 +56,33 @@ type options struct {
 	roots []string
 	only  string // part of a file's name; "" runs all
 	out   string
+	// columns are what is compared, the first one with each of the others.
+	columns []column
 }
 
-// sets are the two sorts of engines that are compared.
-var sets = [2]string{"embedded", "containers"}
+// column is one way of running every file.
+type column struct {
+	name string
+	load scenarios.Options
+}
+
+// columnsOf are the two sorts of engines, or the values of a setting "node.field=a,b".
+func columnsOf(vary string) (all []column, err error) {
+	if vary == "" {
+		for _, engines := range []string{"embedded", "containers"} {
+			all = append(all, column{engines, scenarios.Options{Engines: engines}})
+		}
+		return all, nil
+	}
+	setting, values, _ := strings.Cut(vary, "=")
+	for value := range strings.SplitSeq(values, ",") {
+		all = append(all, column{value, scenarios.Options{Set: []string{setting + "=" + value}}})
+	}
+	if len(all) < 2 || slices.ContainsFunc(all, func(c column) bool { return c.name == "" }) {
+		return nil, fmt.Errorf("-vary %q has no two values, write it as stream.protocol=kafka,nats", vary)
+	}
+	return all, nil
+}
 
 // agree runs all and prints the table; it says whether no verdict differs.
 func agree(ctx context.Context, out io.Writer, o options) (same bool, err error) {
@@ -67,14 +99,16 @@ func agree(ctx context.Context, out io.Writer, o options) (same bool, err error)
 		fmt.Fprintf(os.Stderr, "%5.0fs  %d of %d  %s\n", time.Since(begun).Seconds(), i+1,
 			len(files), file)
 		r := row{file: file}
-		for j, engines := range sets {
-			if r.runs[j], err = judged(ctx, file, engines, o.out); err != nil {
-				return false, fmt.Errorf("run %q on %s engines: %w", file, engines, err)
+		for _, c := range o.columns {
+			run, err := judged(ctx, file, c.load, o.out)
+			if err != nil {
+				return false, fmt.Errorf("run %q on %s: %w", file, c.name, err)
 			}
+			r.runs = append(r.runs, run)
 		}
 		rows = append(rows, r)
 	}
-	return table(out, rows), nil
+	return table(out, o.columns, rows), nil
 }
 
 // files are the scenarios below the roots, sorted.
@@ -96,34 +130,36 @@ func (o options) files() (files []string, err error) {
 }
 
 // table prints a line for each scenario, and below it what differs; it says whether nothing does.
-func table(out io.Writer, rows []row) (same bool) {
+func table(out io.Writer, columns []column, rows []row) (same bool) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "scenario\tembedded\tcontainers\tagree")
-	agreed, refused := 0, 0
+	fmt.Fprint(w, "scenario")
+	for _, c := range columns {
+		fmt.Fprint(w, "\t", c.name)
+	}
+	fmt.Fprintln(w, "\tagree")
+	count := map[string]int{}
 	for _, r := range rows {
 		differences := r.differences()
-		word := "yes"
-		switch {
-		case r.runs[1].refused != "":
-			refused++
-			word = "not comparable"
-		case len(differences) > 0:
-			word = "NO"
-		default:
-			agreed++
+		word := r.word(differences)
+		count[word]++
+		fmt.Fprint(w, r.name())
+		for _, run := range r.runs {
+			fmt.Fprint(w, "\t", run)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.name(), r.runs[0], r.runs[1], word)
+		fmt.Fprintln(w, "\t"+word)
 		for _, d := range differences {
-			fmt.Fprintf(w, "  %s\t%s\t%s\t\n", d.name, d.values[0], d.values[1])
+			fmt.Fprintf(w, "  %s\t%s\t\n", d.name, strings.Join(d.values, "\t"))
 		}
 	}
 	w.Flush()
 	for _, r := range rows {
-		if r.runs[1].refused != "" {
-			fmt.Fprintf(out, "\n%s is refused on containers: %s\n", r.name(), r.runs[1].refused)
+		for i, run := range r.runs {
+			if run.refused != "" {
+				fmt.Fprintf(out, "\n%s is refused on %s: %s\n", r.name(), columns[i].name, run.refused)
+			}
 		}
 	}
-	fmt.Fprintf(out, "\n%d of %d agree, %d differ, %d not comparable\n", agreed, len(rows),
-		len(rows)-agreed-refused, refused)
-	return agreed+refused == len(rows)
+	fmt.Fprintf(out, "\n%d of %d agree, %d differ, %d not comparable\n", count[agrees], len(rows),
+		count[differs], count[incomparable])
+	return count[differs] == 0
 }
