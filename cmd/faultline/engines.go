@@ -10,6 +10,7 @@ import (
 
 	"github.com/faultline-sim/faultline/scenarios"
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/engine"
 	"github.com/faultline-sim/faultline/topology/engine/process"
 	"github.com/faultline-sim/faultline/topology/features"
 )
@@ -52,7 +53,7 @@ func missingPrograms(t *topology.Topology, engines string) (notes []string) {
 		if _, known := features.Of(set, n); !known || n.Own != nil || set != features.Process {
 			continue
 		}
-		var problem *process.Problem
+		var problem *engine.Problem
 		if errors.As(process.Find(n.Protocol), &problem) {
 			notes = append(notes, fmt.Sprintf("%s cannot be run on this machine yet: %v; %s",
 				t.Short(n.Name), problem, problem.Hint()))

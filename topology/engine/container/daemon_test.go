@@ -29,7 +29,7 @@ func TestWithoutADaemon(t *testing.T) {
 		"leftovers": func() error { _, err := container.Leftovers(t.Context()); return err },
 	} {
 		err := ask()
-		var p *container.Problem
+		var p *engine.Problem
 		if !errors.Is(err, container.ErrNoDaemon) || !errors.As(err, &p) ||
 			p.Hint() != "start Docker, or choose --engines embedded" {
 			t.Errorf("%s/no daemon/got %v", name, err)

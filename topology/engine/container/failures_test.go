@@ -67,7 +67,7 @@ func TestFailures(t *testing.T) {
 				c.more(&opt)
 			}
 			_, err := stack.Up(t.Context(), opt)
-			var p *container.Problem
+			var p *engine.Problem
 			if !errors.Is(err, c.is) || !errors.As(err, &p) || p.Hint() == "" {
 				t.Errorf("got %v", err)
 			}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/faultline-sim/faultline/topology/engine"
 )
 
 // What callers tell apart. Errors of this package wrap them.
@@ -18,35 +20,20 @@ var (
 	ErrUnable       = errors.New("not possible here")
 )
 
-// Problem is why containers cannot do what was asked of them, and what to do about it.
-type Problem struct {
-	Err error
-	Do  string
-}
-
-// Error says what is wrong.
-func (p *Problem) Error() string { return p.Err.Error() }
-
-// Unwrap is the error behind it.
-func (p *Problem) Unwrap() error { return p.Err }
-
-// Hint says what to do.
-func (p *Problem) Hint() string { return p.Do }
-
 // unreachable says why the daemon cannot be asked.
 func unreachable(err error) error {
 	if strings.Contains(err.Error(), "permission denied") {
-		return &Problem{fmt.Errorf("%w: %w", ErrNoPermission, oneLine(err)),
-			"add yourself to the group docker and log in anew, or choose --engines embedded"}
+		return engine.NewProblem(fmt.Errorf("%w: %w", ErrNoPermission, oneLine(err)),
+			"add yourself to the group docker and log in anew, or choose --engines embedded")
 	}
-	return &Problem{fmt.Errorf("%w: %w", ErrNoDaemon, oneLine(err)),
-		"start Docker, or choose --engines embedded"}
+	return engine.NewProblem(fmt.Errorf("%w: %w", ErrNoDaemon, oneLine(err)),
+		"start Docker, or choose --engines embedded")
 }
 
 func noImage(image string, err error) error {
-	return &Problem{fmt.Errorf("%w: %q: %w", ErrNoImage, image, oneLine(err)),
-		"name another with image: on the node or with --images FILE; " +
-			".ci/docker builds local ones where nothing can be pulled"}
+	return engine.NewProblem(fmt.Errorf("%w: %q: %w", ErrNoImage, image, oneLine(err)),
+		"name another with image: on the node or with --images FILE; "+
+			".ci/docker builds local ones where nothing can be pulled")
 }
 
 // atStart sorts an error of the daemon's when it starts a container.
@@ -54,10 +41,10 @@ func atStart(m *member, err error) error {
 	text := err.Error()
 	if strings.Contains(text, "port is already allocated") ||
 		strings.Contains(text, "address already in use") {
-		return &Problem{
+		return engine.NewProblem(
 			fmt.Errorf("publish 127.0.0.1:%d: %w: %w", m.port, ErrPortTaken, oneLine(err)),
 			fmt.Sprintf("end what listens on 127.0.0.1:%d, or run again: another port is chosen",
-				m.port)}
+				m.port))
 	}
 	return fmt.Errorf("start container %q: %w", m.name, err)
 }
@@ -68,8 +55,8 @@ func died(image string, code int64, log []string) error {
 	if len(log) > 0 {
 		said = fmt.Sprintf("its last %d lines:\n    %s", len(log), strings.Join(log, "\n    "))
 	}
-	return &Problem{fmt.Errorf("%w: %s with exit code %d; %s", ErrDied, image, code, said),
-		"see what the container logged; an image: must be one of the protocol's default image's kind"}
+	return engine.NewProblem(fmt.Errorf("%w: %s with exit code %d; %s", ErrDied, image, code, said),
+		"see what the container logged; an image: must be one of the protocol's default image's kind")
 }
 
 // notReady tells what was asked until the deadline, and what came back last.
@@ -78,10 +65,10 @@ func notReady(p product, m *member, took time.Duration, last error) error {
 	if last != nil {
 		answer = "last: " + oneLine(last).Error()
 	}
-	return &Problem{
+	return engine.NewProblem(
 		fmt.Errorf("%w: asked 127.0.0.1:%d for %s over %s; %s", ErrNotReady, m.port, p.asked,
 			took.Round(time.Second), answer),
-		"the machine may be too busy: run fewer at once"}
+		"the machine may be too busy: run fewer at once")
 }
 
 // oneLine is an error whose text has no line breaks.

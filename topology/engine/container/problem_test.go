@@ -61,7 +61,7 @@ func TestProblemsSayWhatToDo(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var p *Problem
+			var p *engine.Problem
 			if !errors.Is(c.err, c.is) || !errors.As(c.err, &p) {
 				t.Fatalf("got %v", c.err)
 			}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/faultline-sim/faultline/topology/engine"
 )
 
 const (
@@ -144,7 +146,7 @@ func TestAProgramThatIsNoBroker(t *testing.T) {
 			}
 			defer cancel()
 			err := e.Start(ctx)
-			var p *Problem
+			var p *engine.Problem
 			if !errors.Is(err, c.is) || !errors.As(err, &p) || p.Hint() == "" {
 				t.Fatalf("got %v", err)
 			}
@@ -171,7 +173,7 @@ func TestAMissingProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, err := range []error{e.Start(t.Context()), Find(protocol)} {
-			var p *Problem
+			var p *engine.Problem
 			if !errors.Is(err, ErrNoProgram) || !errors.As(err, &p) {
 				t.Fatalf("%s: got %v", protocol, err)
 			}

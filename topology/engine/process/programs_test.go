@@ -249,7 +249,7 @@ func TestABrokerWhosePortIsTaken(t *testing.T) {
 	}
 	defer e.Close()
 	err = e.Start(t.Context())
-	var p *Problem
+	var p *engine.Problem
 	if !errors.Is(err, ErrDied) || !errors.As(err, &p) {
 		t.Fatalf("got %v", err)
 	}

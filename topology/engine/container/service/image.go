@@ -15,6 +15,7 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 
+	"github.com/faultline-sim/faultline/topology/engine"
 	docker "github.com/faultline-sim/faultline/topology/engine/container"
 )
 
@@ -58,10 +59,10 @@ func Build(ctx context.Context, dir string) (image string, err error) {
 		},
 	})
 	if err != nil {
-		return "", &docker.Problem{
-			Err: fmt.Errorf("build image of %q: %w; its last lines:\n%s", dir, err, tail(log.String())),
-			Do:  "see whether \"docker build " + dir + "\" works",
-		}
+		return "", engine.NewProblem(
+			fmt.Errorf("build image of %q: %w; its last lines:\n%s", dir, err, tail(log.String())),
+			"see whether \"docker build "+dir+"\" works",
+		)
 	}
 	return image, nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
+	"github.com/faultline-sim/faultline/topology/engine"
 	docker "github.com/faultline-sim/faultline/topology/engine/container"
 )
 
@@ -44,16 +45,16 @@ type Pod struct {
 func Unable() error {
 	switch {
 	case runtime.GOOS != "linux":
-		return &docker.Problem{
-			Err: fmt.Errorf("%w: on %s containers run in a machine of their own, whose networks cannot "+
+		return engine.NewProblem(
+			fmt.Errorf("%w: on %s containers run in a machine of their own, whose networks cannot "+
 				"be entered", docker.ErrUnable, runtime.GOOS),
-			Do: "run the program with command: in place of image: or build:, or run on Linux",
-		}
+			"run the program with command: in place of image: or build:, or run on Linux",
+		)
 	case os.Geteuid() != 0:
-		return &docker.Problem{
-			Err: fmt.Errorf("%w: only root may enter a container's network", docker.ErrUnable),
-			Do:  "run as root, or run the program with command: in place of image: or build:",
-		}
+		return engine.NewProblem(
+			fmt.Errorf("%w: only root may enter a container's network", docker.ErrUnable),
+			"run as root, or run the program with command: in place of image: or build:",
+		)
 	}
 	return nil
 }
@@ -102,10 +103,10 @@ func (p *Pod) hold(ctx context.Context) error {
 	}
 	p.pid = at.Container.State.Pid
 	if _, err := os.Stat(fmt.Sprintf("/proc/%d/ns/net", p.pid)); p.pid == 0 || err != nil {
-		return &docker.Problem{
-			Err: fmt.Errorf("%w: the Docker daemon's processes are not this machine's", docker.ErrUnable),
-			Do:  "run on the daemon's machine, or run the program with command:",
-		}
+		return engine.NewProblem(
+			fmt.Errorf("%w: the Docker daemon's processes are not this machine's", docker.ErrUnable),
+			"run on the daemon's machine, or run the program with command:",
+		)
 	}
 	return nil
 }
