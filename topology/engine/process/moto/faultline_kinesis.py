@@ -20,6 +20,8 @@ import json
 import threading
 from operator import attrgetter
 
+from faultline_lock import one_at_a_time
+
 try:
     from moto import backends
     from moto.core import responses
@@ -31,17 +33,6 @@ except ImportError:  # another Python's start
     kinesis = None
 
 lock = threading.RLock()
-
-
-def one_at_a_time(cls, *names):
-    for name in names:
-        plain = getattr(cls, name)
-
-        def locked(*args, _plain=plain, **kwargs):
-            with lock:
-                return _plain(*args, **kwargs)
-
-        setattr(cls, name, functools.wraps(plain)(locked))
 
 
 def put(shard, partition_key, data, explicit_hash_key):
@@ -140,9 +131,9 @@ if kinesis is not None:
     kinesis.Stream.merge_shards = merge_shards
     kinesis.KinesisBackend.get_records = get_records
     one_at_a_time(
-        kinesis.KinesisBackend, "create_stream", "put_record", "put_records", "get_records",
+        lock, kinesis.KinesisBackend, "create_stream", "put_record", "put_records", "get_records",
         "list_shards", "split_shard", "merge_shards", "get_shard_iterator",
     )
     one_at_a_time(
-        DynamoDBBackend, "create_table", "update_item", "delete_item", "put_item", "scan",
+        lock, DynamoDBBackend, "create_table", "update_item", "delete_item", "put_item", "scan",
     )

@@ -2,8 +2,9 @@
 what another request is about to change, and the server then answers 500. One does so at a time.
 """
 
-import functools
 import threading
+
+from faultline_lock import one_at_a_time
 
 try:
     from moto.sns.models import SNSBackend
@@ -14,24 +15,13 @@ except ImportError:  # another Python's start
 lock = threading.RLock()
 
 
-def one_at_a_time(cls, *names):
-    for name in names:
-        plain = getattr(cls, name)
-
-        def locked(*args, _plain=plain, **kwargs):
-            with lock:
-                return _plain(*args, **kwargs)
-
-        setattr(cls, name, functools.wraps(plain)(locked))
-
-
 if SNSBackend is not None:
     one_at_a_time(
-        SNSBackend, "create_topic", "delete_topic", "get_topic", "list_topics", "subscribe",
+        lock, SNSBackend, "create_topic", "delete_topic", "get_topic", "list_topics", "subscribe",
         "unsubscribe", "list_subscriptions", "list_subscriptions_by_topic", "set_topic_attribute",
         "set_subscription_attributes", "get_subscription_attributes",
     )
     one_at_a_time(
-        SQSBackend, "create_queue", "delete_queue", "list_queues", "set_queue_attributes",
+        lock, SQSBackend, "create_queue", "delete_queue", "list_queues", "set_queue_attributes",
         "tag_queue",
     )
