@@ -27,8 +27,7 @@ func keepingProperties() []property {
 			claimed: func(c claims.Broker) bool { return c.Early }, able: keeps, test: restart},
 		{name: "a kill keeps what was answered",
 			claimed: func(c claims.Broker) bool { return c.Early }, able: keeps, test: kill},
-		{name: "nothing is left after close",
-			claimed: func(c claims.Broker) bool { return c.Early }, test: nothingLeft},
+		{name: "nothing is left after close", test: nothingLeft},
 	}
 }
 
@@ -130,15 +129,21 @@ func (b *bench) resume(c conn.Broker, channel string) {
 }
 
 // nothingLeft: a client that has published and consumed leaves no goroutine, also when the wire is
-// cut or swallows everything while it closes.
+// cut or swallows everything while it closes. Each has a channel of its own, since the broker may take
+// one that left without a word for alive. The count before is taken once: while a cut heals, goroutines
+// of the proxy come late, and rounds that leave some add up.
 func nothingLeft(b *bench) {
+	rounds := []string{"", "cut", "timeout"}
 	keeper := b.client("app")
-	channel := b.channel(keeper, b.parts)
+	var channels []string
+	for range rounds {
+		channels = append(channels, b.channel(keeper, b.parts))
+	}
 	if err := keeper.Close(); err != nil {
 		b.Fatal(err)
 	}
-	for _, fault := range []string{"", "cut", "timeout"} {
-		before := runtime.NumGoroutine()
+	before := runtime.NumGoroutine()
+	for i, fault := range rounds {
 		c, err := cast.Clients().Broker(b.claims.Protocol, b.config("leaver"))
 		if err != nil {
 			b.Fatal(err)
@@ -146,8 +151,8 @@ func nothingLeft(b *bench) {
 		if err := c.Connect(b.Context()); err != nil {
 			b.Fatal(err)
 		}
-		in := b.subscribe(c, channel, "workers", nil)
-		b.publish(c, channel, numbered(1))
+		in := b.subscribe(c, channels[i], "workers", nil)
+		b.publish(c, channels[i], numbered(1))
 		in.wait(1)
 		heal := func() {}
 		if fault != "" {
