@@ -70,10 +70,16 @@ agree: ## the library's verdicts on containers beside those on embedded engines,
 	$(in_docker) run ./scenarios/agree
 
 brokers: ## verdicts of SCENARIOS with the stream on kafka, kinesis, amqp and nats, side by side
-	$(GO) run ./scenarios/agree -vary stream.protocol=kafka,kinesis,amqp,nats $(SCENARIOS)
+	@.ci/programs
+	env $$(.ci/programs env) $(GO) run ./scenarios/agree -vary stream.protocol=kafka,kinesis,amqp,nats $(SCENARIOS)
 
 library: build ## run every shipped scenario and broken twin, compare; COUNT=10 repeats
-	$(BIN) test $(LIBRARY) --count $(COUNT)
+	@if .ci/programs; then \
+	  env $$(.ci/programs env) $(BIN) test $(LIBRARY) --count $(COUNT); \
+	else \
+	  $(BIN) test $(filter-out %/brokers,$(wildcard $(LIBRARY)/*)) --count $(COUNT) && \
+	  echo '!!! THE SCENARIOS OF RABBITMQ AND MOTO HAVE NOT RUN: see the line of "programs:" above.'; \
+	fi
 
 lint: ## formatting, vet, design faults of the shipped topologies, mistakes in the shipped scenarios
 	@test -z "$$(gofmt -l assertions cmd reports scenarios simulators topology)" || { gofmt -l . ; exit 1; }
