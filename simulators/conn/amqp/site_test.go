@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/amqp"
+	"github.com/faultline-sim/faultline/simulators/conn/conntest"
 	"github.com/faultline-sim/faultline/simulators/message"
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/engine"
@@ -51,11 +51,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// need skips the test where the machine has no RabbitMQ.
+// need ends the test where the machine has no RabbitMQ.
 func need(t testing.TB) {
 	t.Helper()
-	if errors.Is(site.err, exec.ErrNotFound) {
-		t.Skipf("not available here: %v", site.err)
+	if errors.Is(site.err, process.ErrNoProgram) {
+		conntest.Missing(t, site.err)
 	}
 	if site.err != nil {
 		t.Fatal(site.err)

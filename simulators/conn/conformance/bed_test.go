@@ -12,6 +12,7 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/cast"
 	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/conntest"
 	"github.com/faultline-sim/faultline/simulators/message"
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/claims"
@@ -43,8 +44,8 @@ type bench struct {
 	name string // of the property: begins the names of its channels
 }
 
-// newSite starts a protocol's engine of a sort, or skips the test where the machine has no such
-// thing.
+// newSite starts a protocol's engine of a sort. Where the machine has no such thing the test is
+// skipped; a program that is missing fails it in CI.
 func newSite(t *testing.T, protocol string, set features.Set) *site {
 	t.Helper()
 	node := &topology.Node{Name: "broker", Kind: topology.Broker, Protocol: protocol,
@@ -55,10 +56,12 @@ func newSite(t *testing.T, protocol string, set features.Set) *site {
 		}},
 		Fabric: wire.Options{Wires: []topology.Wire{toBroker}},
 	})
-	if missing(err) {
+	switch {
+	case errors.Is(err, process.ErrNoProgram):
+		conntest.Missing(t, err)
+	case errors.Is(err, container.ErrNoDaemon), errors.Is(err, container.ErrNoImage):
 		t.Skipf("not available here: %v", err)
-	}
-	if err != nil {
+	case err != nil:
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -68,12 +71,6 @@ func newSite(t *testing.T, protocol string, set features.Set) *site {
 	})
 	c, _ := claims.Of(protocol)
 	return &site{stack: s, claims: c}
-}
-
-// missing says that an engine cannot be had on this machine.
-func missing(err error) bool {
-	return errors.Is(err, process.ErrNoProgram) || errors.Is(err, container.ErrNoDaemon) ||
-		errors.Is(err, container.ErrNoImage)
 }
 
 func (b *bench) config(client string) conn.Config {

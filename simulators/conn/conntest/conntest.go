@@ -6,6 +6,7 @@ package conntest
 import (
 	"context"
 	"net"
+	"os"
 	"runtime"
 	"strconv"
 	"testing"
@@ -45,6 +46,16 @@ func Start(
 		t.Fatal(err)
 	}
 	return s
+}
+
+// Missing ends a test for which a program is not installed: it skips the test, or fails it in CI,
+// where .ci/programs sees to the programs.
+func Missing(t testing.TB, err error) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(err)
+	}
+	t.Skipf("not available here: %v", err)
 }
 
 // Dialer is a client's way over the wire.

@@ -70,13 +70,13 @@ func TestSubscription(t *testing.T) {
 			"pass":    func(*rapid.T) { now = now.Add(700 * time.Millisecond) },
 			"ack": func(t *rapid.T) {
 				if len(out) == 0 {
-					t.Skip()
+					t.Skip("nothing is out")
 				}
 				ack(any())
 			},
 			"give back or renew": func(t *rapid.T) {
 				if len(out) == 0 {
-					t.Skip()
+					t.Skip("nothing is out")
 				}
 				srv.modify(sub, any(), int32(rapid.IntRange(0, 1).Draw(t, "seconds")), now)
 			},
