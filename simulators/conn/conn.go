@@ -8,6 +8,7 @@ package conn
 import (
 	"context"
 	"errors"
+	"hash/fnv"
 	"math/rand/v2"
 	"time"
 
@@ -45,6 +46,16 @@ type Config struct {
 	// OnState is told when the connection comes up ("connect") or goes away ("disconnect"); nil is
 	// allowed. It must not block.
 	OnState func(state string)
+}
+
+// Chance is Rand, or where there is none what is made from the client id.
+func (c Config) Chance() *rand.Rand {
+	if c.Rand != nil {
+		return c.Rand
+	}
+	id := fnv.New64a()
+	id.Write([]byte(c.Client))
+	return rand.New(rand.NewPCG(id.Sum64(), 0))
 }
 
 // Recall knows a message by its body alone.

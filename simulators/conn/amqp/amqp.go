@@ -17,15 +17,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/dialed"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 	"github.com/faultline-sim/faultline/topology"
 )
 
@@ -36,12 +35,8 @@ const (
 	goodbye = 500 * time.Millisecond
 )
 
-var (
-	// errClosed is what a closed client answers.
-	errClosed = errors.New("client is closed")
-	// errLost is what a lost connection answers.
-	errLost = errors.New("connection lost")
-)
+// errLost is what a lost connection answers.
+var errLost = errors.New("connection lost")
 
 // Client is one AMQP client. It implements conn.Broker and conn.Crasher. It has two connections,
 // each made when first needed: RabbitMQ stops reading from one that publishes while memory is
@@ -49,22 +44,17 @@ var (
 type Client struct {
 	cfg   conn.Config
 	conns *dialed.Conns
-	life  context.Context
-	end   context.CancelFunc
-	ended sync.WaitGroup
+	life  *life.Life
 
 	main    *line         // asks, declares and publishes
 	feed    *line         // consumes
 	alive   atomic.Int64  // connections that are up
 	asking  chan struct{} // holds one for each question that is open
 	layouts sync.Map      // channel name to its layout
-	crashed atomic.Bool
 	turn    atomic.Uint32 // for messages without a key
 
 	mu       sync.Mutex
-	closing  bool
 	lanes    map[string]*lane // by channel
-	subs     []*subscription
 	declared map[string]*topology.Channel
 	rand     *rand.Rand
 }
@@ -72,15 +62,9 @@ type Client struct {
 // New makes a client; it connects when it is first used.
 func New(cfg conn.Config) *Client {
 	c := &Client{
-		cfg: cfg, conns: dialed.New(), asking: make(chan struct{}, mostAsked),
-		lanes: map[string]*lane{}, declared: map[string]*topology.Channel{}, rand: cfg.Rand,
+		cfg: cfg, conns: dialed.New(), life: life.New(), asking: make(chan struct{}, mostAsked),
+		lanes: map[string]*lane{}, declared: map[string]*topology.Channel{}, rand: cfg.Chance(),
 	}
-	if c.rand == nil {
-		id := fnv.New64a()
-		id.Write([]byte(cfg.Client))
-		c.rand = rand.New(rand.NewPCG(id.Sum64(), 1))
-	}
-	c.life, c.end = context.WithCancel(context.Background())
 	c.main, c.feed = newLine(c, "main"), newLine(c, "feed")
 	return c
 }
@@ -96,16 +80,7 @@ func (c *Client) Connect(ctx context.Context) error {
 
 // pause waits before the n-th further try, n from 1; its error is why there should be none.
 func (c *Client) pause(ctx context.Context, n int) error {
-	timer := time.NewTimer(c.spread(min(500*time.Millisecond, 10*time.Millisecond<<min(n, 6))))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-c.life.Done():
-		return errClosed
-	}
+	return c.life.Pause(ctx, c.spread(life.Backoff(n)))
 }
 
 // spread is a time between half of d and d, so that clients do not all come back at once.
@@ -132,53 +107,24 @@ func (c *Client) refused(channel, what string) error {
 	return fmt.Errorf("channel %q on %s: %s: %w", channel, c.cfg.Dialer.Wire(), what, conn.ErrRefused)
 }
 
-// spawn runs f in a goroutine that Close waits for, unless the client is closing.
-func (c *Client) spawn(f func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing {
-		return false
-	}
-	c.ended.Go(f)
-	return true
-}
-
 // Close ends the subscriptions, gives what is unsettled back, and returns when nothing of the
 // client is left. It may not be called from within a subscription's Handle.
 func (c *Client) Close() error {
-	subs := c.stop()
-	for _, s := range subs {
-		s.cancel()
-	}
-	for _, s := range subs {
-		<-s.ended
-	}
-	c.end()
+	c.life.Leave()
+	c.life.End()
 	c.feed.leave()
 	c.main.leave()
 	c.conns.Sever()
-	c.ended.Wait()
+	c.life.Wait()
 	c.conns.Wait()
 	return nil
 }
 
-// stop lets nothing new begin.
-func (c *Client) stop() []*subscription {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closing = true
-	return slices.Clone(c.subs)
-}
-
 // Crash ends the client at once; the broker notices as the connections drop.
 func (c *Client) Crash() {
-	c.crashed.Store(true)
-	subs := c.stop()
+	c.life.Crash()
 	c.conns.Sever()
-	c.end()
-	for _, s := range subs {
-		s.cancel()
-	}
+	c.life.End()
 }
 
 var (

@@ -8,6 +8,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 	"github.com/faultline-sim/faultline/simulators/message"
 )
 
@@ -64,8 +65,8 @@ func (c *Client) auditQueue(
 	done := make(chan error, 1)
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
-	if !c.spawn(func() { done <- s.read(reading, queue, n, read) }) {
-		return errClosed
+	if !c.life.Go(func() { done <- s.read(reading, queue, n, read) }) {
+		return life.ErrClosed
 	}
 	got := int64(0)
 	for {

@@ -36,7 +36,7 @@ func (d *desk) open() (*desk, error) {
 		return nil, err
 	}
 	closes := d.ch.NotifyClose(make(chan *amqp.Error, 1))
-	d.sub.client.ended.Go(func() { // who sits down is counted
+	d.sub.client.life.Beside(func() { // who sits down is counted
 		<-closes
 		close(d.gone)
 	})
@@ -66,7 +66,7 @@ func (d *desk) listen() error {
 		_ = ch.Close()
 		return err
 	}
-	d.sub.client.ended.Go(func() {
+	d.sub.client.life.Beside(func() {
 		d.answer(ch, asked)
 		d.hangUp(ch)
 	})
@@ -132,11 +132,11 @@ func (d *desk) leave() { d.hangUp(d.ch) }
 // connection that does not answer is not waited for; nor does a crashed client say anything.
 func (d *desk) hangUp(ch *amqp.Channel) {
 	c := d.sub.client
-	if c.crashed.Load() {
+	if c.life.Crashed() {
 		return
 	}
 	done := make(chan struct{})
-	c.ended.Go(func() { // who hangs up is counted
+	c.life.Beside(func() { // who hangs up is counted
 		defer close(done)
 		_ = ch.Close()
 	})
@@ -239,7 +239,7 @@ type result[T any] struct {
 // the client's own goroutines.
 func obtain[T any](ctx context.Context, c *Client, get func() (T, error), drop func(T)) (T, error) {
 	got := make(chan result[T])
-	c.ended.Go(func() {
+	c.life.Beside(func() {
 		it, err := get()
 		select {
 		case got <- result[T]{it, err}:

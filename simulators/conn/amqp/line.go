@@ -10,6 +10,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 )
 
 const (
@@ -55,10 +56,10 @@ func (l *line) session(ctx context.Context) (*session, error) {
 		case <-ctx.Done():
 			return nil, errors.Join(ctx.Err(), err)
 		case <-l.client.life.Done():
-			return nil, errClosed
+			return nil, life.ErrClosed
 		}
 	}
-	return nil, errClosed
+	return nil, life.ErrClosed
 }
 
 // begin dials when the line is first used; false when the client is closed.
@@ -66,7 +67,7 @@ func (l *line) begin() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.begun {
-		l.begun = l.client.spawn(l.keep)
+		l.begun = l.client.life.Go(l.keep)
 	}
 	return l.begun
 }
@@ -106,11 +107,11 @@ func (l *line) leave() {
 	l.mu.Lock()
 	s := l.now
 	l.mu.Unlock()
-	if s == nil || l.client.crashed.Load() {
+	if s == nil || l.client.life.Crashed() {
 		return
 	}
 	done := make(chan struct{})
-	l.client.ended.Go(func() { // nothing else waits for it yet: the line is still kept
+	l.client.life.Beside(func() { // nothing else waits for it yet: the line is still kept
 		defer close(done)
 		_ = s.conn.Close()
 	})

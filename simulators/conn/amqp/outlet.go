@@ -51,7 +51,7 @@ func (s *session) outlet(c *Client, channel string) (*outlet, error) {
 		_ = ch.Close()
 		return nil, err
 	}
-	c.ended.Go(func() { // the sender that opens it is counted
+	c.life.Beside(func() { // the sender that opens it is counted
 		o.why = <-closes
 		close(o.gone)
 	})

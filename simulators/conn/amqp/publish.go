@@ -11,6 +11,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 	"github.com/faultline-sim/faultline/simulators/message"
 )
 
@@ -71,7 +72,7 @@ func (c *Client) carry(ctx context.Context, l *lane, p *parcel) error {
 // abandon leaves a parcel whose sender has gone to its end. A client that is closing needs no
 // account of it any more.
 func (c *Client) abandon(p *parcel) {
-	c.spawn(func() {
+	c.life.Go(func() {
 		<-p.sent
 		if p.err == nil {
 			<-p.confirm.Done()
@@ -170,8 +171,8 @@ func (l *lane) add(p *parcel) {
 	begin := !l.sending
 	l.sending = true
 	l.mu.Unlock()
-	if begin && !l.client.spawn(l.send) {
-		l.fail(errClosed)
+	if begin && !l.client.life.Go(l.send) {
+		l.fail(life.ErrClosed)
 	}
 }
 
@@ -238,9 +239,9 @@ func (l *lane) send() {
 // open sees to an outlet that takes messages now. While the broker takes none, or there is no
 // connection, it waits; its error is why there will be none.
 func (l *lane) open() error {
-	life := l.client.life
+	alive := l.client.life
 	for n := 1; l.out == nil || l.out.isGone(); n++ {
-		s, err := l.client.main.session(life)
+		s, err := l.client.main.session(alive)
 		if err != nil {
 			return err
 		}
@@ -250,15 +251,15 @@ func (l *lane) open() error {
 		if !s.conn.IsClosed() {
 			return err
 		}
-		if err := l.client.pause(life, n); err != nil {
+		if err := l.client.pause(alive, n); err != nil {
 			return err
 		}
 	}
 	for gate := l.out.session.gate(); gate != nil; gate = l.out.session.gate() {
 		select {
 		case <-gate:
-		case <-life.Done():
-			return errClosed
+		case <-alive.Done():
+			return life.ErrClosed
 		}
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 )
 
 // mostIdle is how many AMQP channels a session keeps for the next question.
@@ -28,7 +30,7 @@ func (c *Client) watch(made *amqp.Connection) *session {
 	s := &session{client: c, conn: made, lost: make(chan struct{})}
 	ends := made.NotifyClose(make(chan *amqp.Error, 1))
 	blocks := made.NotifyBlocked(make(chan amqp.Blocking, 1))
-	c.ended.Go(func() { // the line that is kept holds the count above nothing
+	c.life.Beside(func() { // the line that is kept holds the count above nothing
 		for {
 			select {
 			case b, ok := <-blocks:
@@ -76,13 +78,13 @@ func (s *session) do(ctx context.Context, f func(*amqp.Channel) error) error {
 // run is do; after is called when f has ended.
 func (s *session) run(ctx context.Context, f func(*amqp.Channel) error, after func()) error {
 	done := make(chan error, 1)
-	began := s.client.spawn(func() {
+	began := s.client.life.Go(func() {
 		defer after()
 		done <- s.with(f)
 	})
 	if !began {
 		after()
-		return errClosed
+		return life.ErrClosed
 	}
 	select {
 	case err := <-done:

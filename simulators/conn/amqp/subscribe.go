@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,11 +30,9 @@ type subscription struct {
 	client *Client
 	conn.Subscription
 	prefetch int
-	cancel   context.CancelFunc
 	ready    chan struct{} // closed when deliveries can arrive
 	once     sync.Once
-	ended    chan struct{}
-	err      error       // why it ended before it was ready; set before ended is closed
+	err      error       // why it ended before it was ready; set before it ended
 	leaving  atomic.Bool // what is in hand has had its grace
 
 	mu   sync.Mutex
@@ -55,7 +52,7 @@ type subscription struct {
 func (c *Client) Subscribe(ctx context.Context, sub conn.Subscription) error {
 	s := &subscription{
 		client: c, Subscription: sub, prefetch: sub.Prefetch,
-		ready: make(chan struct{}), ended: make(chan struct{}), taps: map[*tap]struct{}{},
+		ready: make(chan struct{}), taps: map[*tap]struct{}{},
 	}
 	if s.Group == "" {
 		s.Group = c.cfg.Client
@@ -63,43 +60,20 @@ func (c *Client) Subscribe(ctx context.Context, sub conn.Subscription) error {
 	if s.prefetch <= 0 {
 		s.prefetch = conn.DefaultPrefetch
 	}
-	ctx, s.cancel = context.WithCancel(ctx)
-	if !c.join(s, func() { s.run(ctx) }) {
-		s.cancel()
-		return fmt.Errorf("subscribe to %q: %w", sub.Channel, errClosed)
+	ended, err := c.life.Stay(ctx, s.run)
+	if err != nil {
+		return fmt.Errorf("subscribe to %q: %w", sub.Channel, err)
 	}
 	select {
 	case <-s.ready:
 		return nil
-	case <-s.ended:
+	case <-ended:
 		return fmt.Errorf("subscribe to %q: %w", sub.Channel, errors.Join(s.err, ctx.Err()))
 	}
 }
 
-// join makes the subscription known to Close and runs it.
-func (c *Client) join(s *subscription, run func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing {
-		return false
-	}
-	c.subs = append(c.subs, s)
-	c.ended.Go(run)
-	return true
-}
-
-// part forgets a subscription that has ended.
-func (c *Client) part(s *subscription) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.subs = slices.DeleteFunc(c.subs, func(other *subscription) bool { return other == s })
-}
-
 // run attends one connection after the other until ctx ends.
 func (s *subscription) run(ctx context.Context) {
-	defer close(s.ended)
-	defer s.client.part(s)
-	defer s.cancel()
 	for misses := 1; ctx.Err() == nil; misses++ {
 		attended, err := s.attend(ctx)
 		switch {
@@ -160,7 +134,7 @@ func (s *subscription) until(ctx context.Context, d *desk, stop func()) {
 		return
 	case <-ctx.Done():
 	}
-	if s.client.crashed.Load() {
+	if s.client.life.Crashed() {
 		return
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)

@@ -41,8 +41,8 @@ func (t *tap) begin() {
 	s.mu.Lock()
 	s.taps[t] = struct{}{}
 	s.mu.Unlock()
-	s.client.ended.Go(t.handOut) // who begins is counted
-	s.client.ended.Go(t.send)
+	s.client.life.Beside(t.handOut) // who begins is counted
+	s.client.life.Beside(t.send)
 }
 
 // handOut takes deliveries from the library, so that they are known of, and hands them out as the

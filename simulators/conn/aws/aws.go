@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/httpx"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 )
 
 const (
@@ -34,21 +34,15 @@ const (
 	ProbeTimeout = 2 * time.Second
 )
 
-// ErrClosed is what a closed client answers.
-var ErrClosed = errors.New("client is closed")
-
 // Link is one client's way to a service. It is safe for concurrent use.
 type Link struct {
 	cfg       conn.Config
 	transport *httpx.Transport
-	life      context.Context
-	end       context.CancelFunc
+	life      *life.Life
 	probe     atomic.Pointer[func(context.Context) error]
 
-	mu      sync.Mutex
-	closing bool
-	ended   sync.WaitGroup
-	rand    *rand.Rand
+	mu   sync.Mutex
+	rand *rand.Rand
 
 	states sync.Mutex // held while the owner is told, so that states come in order
 	up     bool
@@ -56,15 +50,9 @@ type Link struct {
 
 // NewLink makes a link; it connects when it is first used.
 func NewLink(cfg conn.Config) *Link {
-	l := &Link{cfg: cfg, rand: cfg.Rand}
-	if l.rand == nil {
-		seed := fnv.New64a()
-		seed.Write([]byte(cfg.Client))
-		l.rand = rand.New(rand.NewPCG(seed.Sum64(), 0))
+	return &Link{
+		cfg: cfg, transport: httpx.NewTransport(cfg.Dialer), life: life.New(), rand: cfg.Chance(),
 	}
-	l.life, l.end = context.WithCancel(context.Background())
-	l.transport = httpx.NewTransport(cfg.Dialer)
-	return l
 }
 
 // Config is what a service's client is made from ("kinesis.NewFromConfig"). The endpoint's name is
@@ -102,7 +90,7 @@ func (l *Link) Wire() string { return l.cfg.Dialer.Wire().String() }
 func (l *Link) Client() string { return l.cfg.Client }
 
 // Life ends with the link; what it starts ends with it.
-func (l *Link) Life() context.Context { return l.life }
+func (l *Link) Life() *life.Life { return l.life }
 
 // Connect returns when the probe, a request without effect, was answered. It tries until ctx ends
 // and is refused at once. From then on the link connects again by itself when it was lost.
@@ -151,20 +139,11 @@ func (l *Link) Insist(
 	}
 }
 
-// Pause waits before the n-th further try, n from 1: 20 ms, doubled each time, at most 500 ms,
-// a fifth of it up to chance. Its error is why there should be none.
+// Pause waits before the n-th further try, n from 1: as long as life.Backoff says, a fifth of it up
+// to chance. Its error is why there should be none.
 func (l *Link) Pause(ctx context.Context, n int) error {
-	pause := min(500*time.Millisecond, 10*time.Millisecond<<min(n, 6))
-	timer := time.NewTimer(pause - time.Duration(l.chance()*float64(pause)/5))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-l.life.Done():
-		return ErrClosed
-	}
+	pause := life.Backoff(n)
+	return l.life.Pause(ctx, pause-time.Duration(l.chance()*float64(pause)/5))
 }
 
 func (l *Link) chance() float64 {
@@ -173,36 +152,21 @@ func (l *Link) chance() float64 {
 	return l.rand.Float64()
 }
 
-// Go runs f in a goroutine that Close waits for; false when the link is closing. F ends when the
-// link's life does.
-func (l *Link) Go(f func()) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closing {
-		return false
-	}
-	l.ended.Go(f)
-	return true
-}
-
 // Crash cuts every connection at once, and lets nothing more be sent. Close is called after it.
 func (l *Link) Crash() {
-	l.mu.Lock()
-	l.closing = true
-	l.mu.Unlock()
+	l.life.Crash()
 	l.transport.Close()
-	l.end()
+	l.life.End()
 	l.reached(false)
 }
 
-// Close ends what the link has started, cuts every connection, and returns when nothing is left.
+// Close ends the subscriptions, then all that the link has started, cuts every connection, and
+// returns when nothing is left.
 func (l *Link) Close() error {
-	l.mu.Lock()
-	l.closing = true
-	l.mu.Unlock()
-	l.end()
+	l.life.Leave()
+	l.life.End()
 	err := l.transport.Close()
-	l.ended.Wait()
+	l.life.Wait()
 	l.reached(false)
 	return err
 }

@@ -32,7 +32,7 @@ func (l *Link) reached(up bool) {
 		l.cfg.OnState(map[bool]string{true: "connect", false: "disconnect"}[up])
 	}
 	if probe := l.probe.Load(); !up && probe != nil {
-		l.Go(func() { l.seek(*probe) })
+		l.life.Go(func() { l.seek(*probe) })
 	}
 }
 

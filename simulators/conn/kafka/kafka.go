@@ -21,6 +21,7 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/dialed"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 )
 
 const (
@@ -32,28 +33,20 @@ const (
 	idleTimeout = time.Hour
 )
 
-// errClosed is what a closed client answers.
-var errClosed = errors.New("client is closed")
-
 // Client is one Kafka client. It implements conn.Broker and conn.Crasher.
 type Client struct {
 	cfg   conn.Config
 	conns *dialed.Conns
-	life  context.Context
-	end   context.CancelFunc
-	ended sync.WaitGroup
+	life  *life.Life
 
 	transport *kafka.Transport
 	epoch     atomic.Int64 // how often the knowledge of leaders was thrown away
 	alive     atomic.Int64 // connections that have carried an answer
 	topics    sync.Map     // topic to its partitions, a []int
-	crashed   atomic.Bool
 
-	mu      sync.Mutex
-	closing bool
-	lanes   map[slot]*lane
-	subs    []*subscription
-	turn    uint32 // for messages without a key
+	mu    sync.Mutex
+	lanes map[slot]*lane
+	turn  uint32 // for messages without a key
 }
 
 // slot is one partition of a topic.
@@ -64,8 +57,7 @@ type slot struct {
 
 // New makes a client; it connects when it is first used.
 func New(cfg conn.Config) *Client {
-	c := &Client{cfg: cfg, conns: dialed.New(), lanes: map[slot]*lane{}}
-	c.life, c.end = context.WithCancel(context.Background())
+	c := &Client{cfg: cfg, conns: dialed.New(), life: life.New(), lanes: map[slot]*lane{}}
 	c.transport = &kafka.Transport{
 		Dial:        c.dial,
 		DialTimeout: answerTimeout / 2,
@@ -158,71 +150,30 @@ func (c *Client) Connect(ctx context.Context) error {
 			return nil
 		}
 		c.refresh(epoch)
-		if wait := c.pause(ctx, n); wait != nil {
+		if wait := c.life.PauseBefore(ctx, n); wait != nil {
 			return fmt.Errorf("connect %q over %s: %w",
 				c.cfg.Client, c.cfg.Dialer.Wire(), errors.Join(wait, err))
 		}
 	}
 }
 
-// pause waits before the n-th further try, n from 1; its error is why there should be none.
-func (c *Client) pause(ctx context.Context, n int) error {
-	timer := time.NewTimer(min(500*time.Millisecond, 10*time.Millisecond<<min(n, 6)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-c.life.Done():
-		return errClosed
-	}
-}
-
-// spawn runs f in a goroutine that Close waits for, unless the client is closing.
-func (c *Client) spawn(f func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing {
-		return false
-	}
-	c.ended.Go(f)
-	return true
-}
-
 // Close leaves the groups, committing what is settled, and returns when nothing of the client is
 // left. It may not be called from within a subscription's Handle.
 func (c *Client) Close() error {
-	c.mu.Lock()
-	c.closing = true
-	subs := c.subs
-	c.mu.Unlock()
-	for _, s := range subs {
-		s.cancel()
-	}
-	for _, s := range subs {
-		<-s.ended
-	}
-	c.end()
+	c.life.Leave()
+	c.life.End()
 	c.transport.CloseIdleConnections()
 	c.conns.Sever()
-	c.ended.Wait()
+	c.life.Wait()
 	c.conns.Wait()
 	return nil
 }
 
 // Crash ends the client at once: it does not leave its groups, which notice by the session timeout.
 func (c *Client) Crash() {
-	c.crashed.Store(true)
-	c.mu.Lock()
-	c.closing = true
-	subs := c.subs
-	c.mu.Unlock()
+	c.life.Crash()
 	c.conns.Sever()
-	c.end()
-	for _, s := range subs {
-		s.cancel()
-	}
+	c.life.End()
 }
 
 var (

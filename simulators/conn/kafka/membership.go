@@ -43,13 +43,13 @@ func (m *membership) run(ctx context.Context) {
 	for _, s := range m.shares {
 		s.queue.Stop()
 	}
-	if !m.sub.client.crashed.Load() {
+	if !m.sub.client.life.Crashed() {
 		m.settle()
 	}
 	for _, s := range m.shares {
 		s.revoke()
 	}
-	if !m.sub.client.crashed.Load() {
+	if !m.sub.client.life.Crashed() {
 		_ = m.commit() // refused if the group has gone on without us
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 	"github.com/faultline-sim/faultline/simulators/message"
 )
 
@@ -129,7 +130,7 @@ func (l *lane) add(p *parcel) {
 	begin := !l.sending
 	l.sending = true
 	l.mu.Unlock()
-	if begin && !l.client.spawn(l.send) {
+	if begin && !l.client.life.Go(l.send) {
 		l.refuse()
 	}
 }
@@ -141,7 +142,7 @@ func (l *lane) refuse() {
 	l.waiting, l.sending = nil, false
 	l.mu.Unlock()
 	for _, p := range waiting {
-		p.settle(conn.Receipt{}, errClosed)
+		p.settle(conn.Receipt{}, life.ErrClosed)
 	}
 }
 
@@ -200,7 +201,7 @@ func (l *lane) produce(batch []*parcel) (base int64, err error) {
 			return base, err
 		}
 		c.refresh(epoch)
-		if c.pause(c.life, try) != nil {
+		if c.life.PauseBefore(c.life, try) != nil {
 			return base, err
 		}
 	}

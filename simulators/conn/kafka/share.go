@@ -68,7 +68,7 @@ func (s *share) fetch(ctx context.Context) {
 			c.refresh(epoch)
 		}
 		failures++
-		if c.pause(ctx, failures) != nil {
+		if c.life.PauseBefore(ctx, failures) != nil {
 			return
 		}
 	}

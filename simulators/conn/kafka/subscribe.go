@@ -10,6 +10,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 )
 
 const (
@@ -29,11 +30,9 @@ const (
 type subscription struct {
 	client *Client
 	conn.Subscription
-	topic  string
-	cancel context.CancelFunc
-	ready  chan struct{} // closed when partitions were first assigned
-	once   sync.Once
-	ended  chan struct{}
+	topic string
+	ready chan struct{} // closed when partitions were first assigned
+	once  sync.Once
 
 	mu   sync.Mutex
 	seen map[int]int64 // by partition: the offset behind the highest that was handed out
@@ -50,7 +49,7 @@ type subscription struct {
 func (c *Client) Subscribe(ctx context.Context, sub conn.Subscription) error {
 	s := &subscription{
 		client: c, Subscription: sub, topic: TopicName(sub.Channel),
-		ready: make(chan struct{}), ended: make(chan struct{}), seen: map[int]int64{},
+		ready: make(chan struct{}), seen: map[int]int64{},
 	}
 	if s.Group == "" {
 		s.Group = c.cfg.Client
@@ -63,30 +62,17 @@ func (c *Client) Subscribe(ctx context.Context, sub conn.Subscription) error {
 	if err != nil {
 		return fmt.Errorf("subscribe to %q: %w", sub.Channel, err)
 	}
-	ctx, s.cancel = context.WithCancel(ctx)
-	if !c.join(s, func() { s.run(ctx, group) }) {
-		s.cancel()
+	ended, err := c.life.Stay(ctx, func(ctx context.Context) { s.run(ctx, group) })
+	if err != nil {
 		group.Close()
-		return fmt.Errorf("subscribe to %q: %w", sub.Channel, errClosed)
+		return fmt.Errorf("subscribe to %q: %w", sub.Channel, err)
 	}
 	select {
 	case <-s.ready:
 		return nil
-	case <-s.ended:
-		return fmt.Errorf("subscribe to %q: %w", sub.Channel, errors.Join(ctx.Err(), errClosed))
+	case <-ended:
+		return fmt.Errorf("subscribe to %q: %w", sub.Channel, errors.Join(ctx.Err(), life.ErrClosed))
 	}
-}
-
-// join makes the subscription known to Close and runs it.
-func (c *Client) join(s *subscription, run func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing {
-		return false
-	}
-	c.subs = append(c.subs, s)
-	c.ended.Go(run)
-	return true
 }
 
 func (s *subscription) config() kafka.ConsumerGroupConfig {
@@ -110,13 +96,11 @@ func (s *subscription) config() kafka.ConsumerGroupConfig {
 
 // run takes part in one generation of the group after the other.
 func (s *subscription) run(ctx context.Context, group *kafka.ConsumerGroup) {
-	defer close(s.ended)
-	defer s.cancel()
 	defer group.Close()
 	for {
 		gen, err := group.Next(ctx)
 		switch {
-		case ctx.Err() != nil || s.client.life.Err() != nil:
+		case ctx.Err() != nil:
 			return
 		case err != nil: // the library pauses and tries again
 			continue

@@ -85,7 +85,7 @@ func (c *Client) partitions(ctx context.Context, topic string) ([]int, error) {
 			return nil, err
 		}
 		c.refresh(epoch)
-		if wait := c.pause(ctx, try); wait != nil {
+		if wait := c.life.PauseBefore(ctx, try); wait != nil {
 			return nil, errors.Join(wait, err)
 		}
 	}

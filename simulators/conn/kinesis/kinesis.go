@@ -16,7 +16,6 @@ package kinesis
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -32,12 +31,9 @@ type Client struct {
 	link    *aws.Link
 	streams *kinesis.Client
 	tables  *dynamodb.Client
-	crashed atomic.Bool
 
 	mu       sync.Mutex
-	closing  bool
-	lanes    map[string]*lane // by stream
-	subs     []*subscription
+	lanes    map[string]*lane    // by stream
 	backlogs map[string]*backlog // by stream
 }
 
@@ -70,30 +66,13 @@ func (c *Client) ask(ctx context.Context, request func(context.Context) error) e
 // Close gives up the shards that the client holds, writing how far they are settled, and returns
 // when nothing of the client is left. It may not be called from within a subscription's Handle.
 func (c *Client) Close() error {
-	for _, s := range c.leave() {
-		s.cancel()
-		<-s.ended
-	}
 	return c.link.Close()
 }
 
 // Crash ends the client at once: it gives nothing up, and the others of its groups notice when its
 // sign of life stays away.
 func (c *Client) Crash() {
-	c.crashed.Store(true)
-	subs := c.leave()
 	c.link.Crash()
-	for _, s := range subs {
-		s.cancel()
-	}
-}
-
-// leave refuses new subscriptions and returns those there are.
-func (c *Client) leave() []*subscription {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closing = true
-	return c.subs
 }
 
 var (

@@ -14,6 +14,7 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/aws"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 )
 
 const (
@@ -64,7 +65,7 @@ func (l *lane) add(p *parcel) {
 		default:
 		}
 	}
-	if begin && !l.client.link.Go(l.send) {
+	if begin && !l.client.link.Life().Go(l.send) {
 		l.refuse()
 	}
 }
@@ -76,7 +77,7 @@ func (l *lane) refuse() {
 	l.waiting, l.sending = nil, false
 	l.mu.Unlock()
 	for _, p := range waiting {
-		p.settle(conn.Receipt{}, aws.ErrClosed)
+		p.settle(conn.Receipt{}, life.ErrClosed)
 	}
 }
 

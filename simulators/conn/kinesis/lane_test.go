@@ -14,6 +14,7 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/aws"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 )
 
 // putAll puts messages of a few keys into a lane in order, as a caller does that waits for none,
@@ -130,7 +131,7 @@ func TestPublish(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := c.Publish(t.Context(), "events", letter("a", 1))
-		if !errors.Is(err, aws.ErrClosed) || errors.Is(err, conn.ErrUnknown) {
+		if !errors.Is(err, life.ErrClosed) || errors.Is(err, conn.ErrUnknown) {
 			t.Errorf("error %v", err)
 		}
 	})

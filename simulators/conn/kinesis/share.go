@@ -189,7 +189,7 @@ func (sh *share) end(ctx context.Context) (checkpoint string) {
 	sh.queue.Stop()
 	sh.stop()
 	<-sh.fetched
-	if !sh.sub.client.crashed.Load() {
+	if !sh.sub.client.link.Life().Crashed() {
 		_ = sh.queue.Settled(ctx) // what is not settled by then is delivered again
 	}
 	checkpoint = sh.progress.close()

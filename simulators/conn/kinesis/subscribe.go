@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
-	"github.com/faultline-sim/faultline/simulators/conn/aws"
 	"github.com/faultline-sim/faultline/simulators/conn/lease"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 )
 
 const (
@@ -33,9 +33,7 @@ type subscription struct {
 	stream  string
 	leases  *leases
 	board   *board
-	cancel  context.CancelFunc
 	ready   chan struct{} // closed when shards were first taken
-	ended   chan struct{}
 	credits chan struct{} // one for each delivery in the consumer's hands
 	dirty   chan struct{} // capacity 1: a checkpoint can be written
 
@@ -56,17 +54,16 @@ func (c *Client) Subscribe(ctx context.Context, sub conn.Subscription) error {
 	if err := s.prepare(ctx); err != nil {
 		return fmt.Errorf("subscribe to %q over %s: %w", sub.Channel, c.link.Wire(), err)
 	}
-	ctx, s.cancel = context.WithCancel(ctx)
-	if !c.join(s, func() { s.run(ctx) }) {
-		s.cancel()
-		return fmt.Errorf("subscribe to %q over %s: %w", sub.Channel, c.link.Wire(), aws.ErrClosed)
+	ended, err := c.link.Life().Stay(ctx, s.run)
+	if err != nil {
+		return fmt.Errorf("subscribe to %q over %s: %w", sub.Channel, c.link.Wire(), err)
 	}
 	select {
 	case <-s.ready:
 		return nil
-	case <-s.ended:
+	case <-ended:
 		return fmt.Errorf("subscribe to %q over %s: %w",
-			sub.Channel, c.link.Wire(), errors.Join(ctx.Err(), aws.ErrClosed))
+			sub.Channel, c.link.Wire(), errors.Join(ctx.Err(), life.ErrClosed))
 	}
 }
 
@@ -79,8 +76,8 @@ func (c *Client) subscription(sub conn.Subscription) *subscription {
 	}
 	s := &subscription{
 		client: c, Subscription: sub, stream: StreamName(sub.Channel),
-		leases: c.leases(sub.Channel, sub.Group),
-		ready:  make(chan struct{}), ended: make(chan struct{}),
+		leases:  c.leases(sub.Channel, sub.Group),
+		ready:   make(chan struct{}),
 		credits: make(chan struct{}, sub.Prefetch), dirty: make(chan struct{}, 1),
 		shares: map[string]*share{}, seen: map[int32]int64{},
 	}
@@ -105,21 +102,8 @@ func (s *subscription) prepare(ctx context.Context) error {
 	}
 }
 
-// join makes the subscription known to Close and runs it.
-func (c *Client) join(s *subscription, run func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing || !c.link.Go(run) {
-		return false
-	}
-	c.subs = append(c.subs, s)
-	return true
-}
-
 // run takes part in the group until ctx ends.
 func (s *subscription) run(ctx context.Context) {
-	defer close(s.ended)
-	defer s.cancel()
 	var keeper sync.WaitGroup
 	keeping, stop := context.WithCancel(s.client.link.Life())
 	keeper.Go(func() { s.keep(keeping) })

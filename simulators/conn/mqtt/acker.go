@@ -27,7 +27,7 @@ func (a *acker) add(c *Client, m paho.Message) {
 		return
 	}
 	idle := make(chan struct{})
-	if c.spawn(func() { a.send(idle) }) {
+	if c.life.Go(func() { a.send(idle) }) {
 		a.idle = idle
 	}
 }

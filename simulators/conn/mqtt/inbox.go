@@ -13,6 +13,7 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/handout"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 	"github.com/faultline-sim/faultline/simulators/message"
 )
 
@@ -72,7 +73,7 @@ func (c *Client) Subscribe(ctx context.Context, s conn.Subscription) error {
 		case <-ctx.Done():
 			return fmt.Errorf("subscribe to %q: %w", s.Channel, ctx.Err())
 		case <-c.life.Done():
-			return fmt.Errorf("subscribe to %q: %w", s.Channel, errClosed)
+			return fmt.Errorf("subscribe to %q: %w", s.Channel, life.ErrClosed)
 		}
 	}
 }

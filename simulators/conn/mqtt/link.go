@@ -88,14 +88,14 @@ func (c *Client) keepConnected() {
 func (c *Client) attend(l *link) {
 	c.set(l, nil)
 	c.state("connect")
-	c.spawn(func() { c.resubscribe(l) })
+	c.life.Go(func() { c.resubscribe(l) })
 	c.out.flush(c, l)
 	select {
 	case <-l.lost:
 	case <-c.life.Done():
 	}
 	c.set(nil, errors.New("connection lost"))
-	l.end(c.life.Err() != nil && !c.isCrashed())
+	l.end(c.life.Err() != nil && !c.life.Crashed())
 	c.state("disconnect")
 }
 
@@ -109,12 +109,6 @@ func (l *link) end(polite bool) {
 	l.paho.Disconnect(uint(goodbye.Milliseconds()))
 	l.lose()
 	l.conn.Close()
-}
-
-func (c *Client) isCrashed() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.crashed
 }
 
 // set tells everyone who waits what the connection is now.
@@ -133,12 +127,7 @@ func (c *Client) wait(n int) {
 	if most > least {
 		pause += time.Duration(c.rand.Int64N(int64(most - least)))
 	}
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-c.life.Done():
-	}
+	_ = c.life.Pause(c.life, pause) // who asks sees why it ended
 }
 
 // open makes one try to connect.

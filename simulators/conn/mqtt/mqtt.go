@@ -12,13 +12,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/dialed"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 	"github.com/faultline-sim/faultline/simulators/message"
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/policy"
@@ -27,9 +27,6 @@ import (
 // mostPayload is what MQTT's packet length leaves for a payload behind the longest topic.
 const mostPayload = 268_435_455 - 65_535 - 4
 
-// errClosed is what a closed client answers.
-var errClosed = errors.New("client is closed")
-
 // Client is one MQTT client. It implements conn.Broker and conn.Crasher.
 type Client struct {
 	cfg   conn.Config
@@ -37,18 +34,14 @@ type Client struct {
 	conns *dialed.Conns
 	rand  *rand.Rand // only the connecting goroutine uses it
 
-	life  context.Context
-	end   context.CancelFunc
+	life  *life.Life
 	start sync.Once
-	ended sync.WaitGroup
 	out   outbox
 
 	mu      sync.Mutex
 	link    *link         // the connection that is up, nil while there is none
 	changed chan struct{} // closed and replaced when link changes
 	last    error         // why the last try to connect failed
-	closing bool
-	crashed bool
 	inbox   inbox
 }
 
@@ -58,19 +51,14 @@ func New(cfg conn.Config) *Client {
 		cfg:     cfg,
 		pause:   cfg.Session.Reconnect,
 		conns:   dialed.New(),
-		rand:    cfg.Rand,
+		rand:    cfg.Chance(),
+		life:    life.New(),
 		changed: make(chan struct{}),
 	}
-	c.life, c.end = context.WithCancel(context.Background())
 	if c.pause.Initial <= 0 {
 		c.pause = policy.Backoff{
 			Initial: 50 * time.Millisecond, Factor: 2, Max: conn.ReconnectWithin, Jitter: 0.2,
 		}
-	}
-	if c.rand == nil {
-		h := fnv.New64a()
-		h.Write([]byte(cfg.Client))
-		c.rand = rand.New(rand.NewPCG(h.Sum64(), 0))
 	}
 	return c
 }
@@ -79,7 +67,7 @@ func New(cfg conn.Config) *Client {
 // its session declares. When ctx ends first, the error says why the last try failed, and trying
 // goes on.
 func (c *Client) Connect(ctx context.Context) error {
-	c.start.Do(func() { c.spawn(c.keepConnected) })
+	c.start.Do(func() { c.life.Go(c.keepConnected) })
 	for {
 		c.mu.Lock()
 		up, changed, last := c.link != nil, c.changed, c.last
@@ -92,7 +80,7 @@ func (c *Client) Connect(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("connect %q: %w", c.cfg.Client, errors.Join(ctx.Err(), last))
 		case <-c.life.Done():
-			return fmt.Errorf("connect %q: %w", c.cfg.Client, errClosed)
+			return fmt.Errorf("connect %q: %w", c.cfg.Client, life.ErrClosed)
 		}
 	}
 }
@@ -137,12 +125,10 @@ func (c *Client) Audit(context.Context, string, func(*message.Message) error) er
 // session stays with the broker, with what was not acknowledged. Close may not be called from
 // within a subscription's Handle.
 func (c *Client) Close() error {
-	c.mu.Lock()
-	c.closing = true
-	c.mu.Unlock()
-	c.end()
+	c.life.Leave()
+	c.life.End()
 	c.inbox.stop()
-	c.ended.Wait()
+	c.life.Wait()
 	c.conns.Sever()
 	c.conns.Wait()
 	c.inbox.close()
@@ -151,23 +137,10 @@ func (c *Client) Close() error {
 
 // Crash ends the client without a goodbye.
 func (c *Client) Crash() {
-	c.mu.Lock()
-	c.closing, c.crashed = true, true
-	c.mu.Unlock()
+	c.life.Crash()
 	c.conns.Sever()
-	c.end()
+	c.life.End()
 	c.inbox.stop()
-}
-
-// spawn runs f in a goroutine that Close waits for, unless the client is closing.
-func (c *Client) spawn(f func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing {
-		return false
-	}
-	c.ended.Go(f)
-	return true
 }
 
 // state tells the owner of a change.

@@ -10,6 +10,7 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 )
 
 // letter is one publish on its way.
@@ -53,7 +54,7 @@ func (o *outbox) send(ctx context.Context, c *Client, l *letter) error {
 		case <-ctx.Done():
 			return unanswered(posted, ctx.Err())
 		case <-c.life.Done():
-			return unanswered(posted, errClosed)
+			return unanswered(posted, life.ErrClosed)
 		}
 	}
 }
@@ -80,7 +81,7 @@ func (c *Client) hopeless(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return unanswered(true, ctx.Err())
 	case c.life.Err() != nil:
-		return unanswered(true, errClosed)
+		return unanswered(true, life.ErrClosed)
 	case c.cfg.Session.Clean:
 		return unanswered(true, errors.New("connection lost"))
 	}
@@ -121,7 +122,7 @@ func (o *outbox) flush(c *Client, link *link) {
 		return
 	}
 	link.posting = true
-	c.spawn(func() { o.post(link) })
+	c.life.Go(func() { o.post(link) })
 }
 
 func (o *outbox) post(link *link) {

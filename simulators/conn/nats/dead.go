@@ -62,7 +62,7 @@ func (s *subscription) moveGivenUp(ctx context.Context) {
 			misses = 0
 			continue
 		}
-		if s.client.pause(ctx, pauseAfter(misses+1)) != nil {
+		if s.client.life.PauseBefore(ctx, misses+1) != nil {
 			return
 		}
 	}

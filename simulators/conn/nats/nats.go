@@ -20,6 +20,7 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/dialed"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 )
 
 const (
@@ -31,37 +32,26 @@ const (
 	// half to two.
 	pingEvery = 500 * time.Millisecond
 	mostPings = 2
-	// leastPause and mostPause bound the pause between two tries to connect.
-	leastPause = 20 * time.Millisecond
-	mostPause  = 500 * time.Millisecond
 )
-
-// errClosed is what a closed client answers.
-var errClosed = errors.New("client is closed")
 
 // Client is one NATS client. It implements conn.Broker and conn.Crasher.
 type Client struct {
 	cfg   conn.Config
 	conns *dialed.Conns
-	life  context.Context
-	end   context.CancelFunc
-	ended sync.WaitGroup
+	life  *life.Life
 
-	mu      sync.Mutex
-	closing bool
-	nc      *nats.Conn          // nil before the first connect
-	js      jetstream.JetStream // of nc
-	up      context.Context     // ends when the present connection does
-	down    context.CancelFunc
-	known   map[string]*kept // by channel
-	subs    []*subscription
-	turn    uint32 // for messages without a key
+	mu    sync.Mutex
+	nc    *nats.Conn          // nil before the first connect
+	js    jetstream.JetStream // of nc
+	up    context.Context     // ends when the present connection does
+	down  context.CancelFunc
+	known map[string]*kept // by channel
+	turn  uint32           // for messages without a key
 }
 
 // New makes a client; it connects when Connect is called.
 func New(cfg conn.Config) *Client {
-	c := &Client{cfg: cfg, conns: dialed.New(), known: map[string]*kept{}}
-	c.life, c.end = context.WithCancel(context.Background())
+	c := &Client{cfg: cfg, conns: dialed.New(), life: life.New(), known: map[string]*kept{}}
 	c.up, c.down = context.WithCancel(c.life)
 	return c
 }
@@ -81,7 +71,7 @@ func (c *Client) Connect(ctx context.Context) error {
 			return fmt.Errorf("connect %q over %s: %w: %w; change its user or password",
 				c.cfg.Client, c.cfg.Dialer.Wire(), conn.ErrRefused, err)
 		}
-		if wait := c.pause(ctx, pauseAfter(n)); wait != nil {
+		if wait := c.life.PauseBefore(ctx, n); wait != nil {
 			return fmt.Errorf("connect %q over %s: %w",
 				c.cfg.Client, c.cfg.Dialer.Wire(), errors.Join(wait, err))
 		}
@@ -93,7 +83,7 @@ func (c *Client) options() []nats.Option {
 		nats.Name(c.cfg.Client), nats.SetCustomDialer(dialer{c}), nats.SkipHostLookup(),
 		nats.IgnoreDiscoveredServers(), nats.Timeout(dialTimeout),
 		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(mostPings),
-		nats.MaxReconnects(-1), nats.CustomReconnectDelay(pauseAfter),
+		nats.MaxReconnects(-1), nats.CustomReconnectDelay(life.Backoff),
 		nats.ReconnectBufSize(-1), // what cannot be sent now is an error now
 		nats.ReconnectErrHandler(func(*nats.Conn, error) {}),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // each call has its error
@@ -107,9 +97,6 @@ func (c *Client) options() []nats.Option {
 	}
 	return all
 }
-
-// pauseAfter is the pause after the n-th try to connect that did not work, n from 1.
-func pauseAfter(n int) time.Duration { return min(mostPause, leastPause<<min(n-1, 6)) }
 
 // dialer is the client's wire as the library wants it.
 type dialer struct{ client *Client }
@@ -133,7 +120,7 @@ func (c *Client) keep(nc *nats.Conn) error {
 		return fmt.Errorf("use JetStream: %w", err)
 	}
 	c.mu.Lock()
-	closing, other := c.closing, c.nc != nil
+	closing, other := c.life.Closing(), c.nc != nil
 	if !closing && !other {
 		c.nc, c.js = nc, js
 	}
@@ -141,7 +128,7 @@ func (c *Client) keep(nc *nats.Conn) error {
 	switch {
 	case closing:
 		nc.Close()
-		return errClosed
+		return life.ErrClosed
 	case other: // somebody else was faster
 		nc.Close()
 		return nil
@@ -183,8 +170,8 @@ func (c *Client) connection() *nats.Conn {
 func (c *Client) stream() (jetstream.JetStream, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing {
-		return nil, errClosed
+	if c.life.Closing() {
+		return nil, life.ErrClosed
 	}
 	if c.js == nil {
 		return nil, errors.New("client is not connected")
@@ -202,36 +189,13 @@ func (c *Client) limit(ctx context.Context) (context.Context, context.CancelFunc
 	return ctx, func() { stop(); cancel() }
 }
 
-// pause waits; its error is why there should be no further try.
-func (c *Client) pause(ctx context.Context, wait time.Duration) error {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-c.life.Done():
-		return errClosed
-	}
-}
-
 // Close gives up the parts that are held, committing nothing more than was settled, and returns
 // when nothing of the client is left. It may not be called from within a subscription's Handle.
 func (c *Client) Close() error {
-	c.mu.Lock()
-	c.closing = true
-	subs, nc := c.subs, c.nc
-	c.mu.Unlock()
-	for _, s := range subs {
-		s.cancel()
-	}
-	for _, s := range subs {
-		<-s.ended
-	}
-	c.end()
-	c.ended.Wait()
-	if nc != nil {
+	c.life.Leave()
+	c.life.End()
+	c.life.Wait()
+	if nc := c.connection(); nc != nil {
 		c.flush(nc)
 		nc.Close()
 	}
@@ -250,8 +214,9 @@ func (c *Client) flush(nc *nats.Conn) {
 
 // Crash drops the connection; nothing more is sent.
 func (c *Client) Crash() {
+	c.life.Crash()
 	c.conns.Sever()
-	c.end()
+	c.life.End()
 }
 
 var (

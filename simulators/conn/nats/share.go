@@ -85,7 +85,7 @@ func (s *share) take(ctx context.Context) {
 			err = s.fetch(ctx, consumer)
 		}
 		s.misses++
-		if s.sub.client.pause(ctx, pauseAfter(s.misses)) != nil {
+		if s.sub.client.life.PauseBefore(ctx, s.misses) != nil {
 			return
 		}
 	}

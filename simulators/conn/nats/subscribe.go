@@ -10,6 +10,7 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/lease"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 )
 
 const (
@@ -32,12 +33,10 @@ var errRevoked = errors.New("its part has gone to another consumer")
 type subscription struct {
 	client *Client
 	conn.Subscription
-	kept   *kept
-	name   string // of the member, unique over restarts
-	cancel context.CancelFunc
-	ready  chan struct{} // closed when deliveries can arrive
-	once   sync.Once
-	ended  chan struct{}
+	kept  *kept
+	name  string        // of the member, unique over restarts
+	ready chan struct{} // closed when deliveries can arrive
+	once  sync.Once
 
 	mu     sync.Mutex
 	shares map[string]*share // by part
@@ -69,7 +68,7 @@ func (c *Client) subscribe(ctx context.Context, sub conn.Subscription) error {
 	s := &subscription{
 		client: c, Subscription: sub, kept: k,
 		name:  c.cfg.Client + "-" + rand.Text()[:8],
-		ready: make(chan struct{}), ended: make(chan struct{}), shares: map[string]*share{},
+		ready: make(chan struct{}), shares: map[string]*share{},
 	}
 	if !k.transient {
 		if err := c.makeConsumers(ctx, k, sub.Group); err != nil {
@@ -80,17 +79,15 @@ func (c *Client) subscribe(ctx context.Context, sub conn.Subscription) error {
 	if err != nil {
 		return err
 	}
-	life, cancel := context.WithCancel(ctx)
-	s.cancel = cancel
-	if !c.join(s, func() { s.run(life, run) }) {
-		cancel()
-		return errClosed
+	ended, err := c.life.Stay(ctx, func(ctx context.Context) { s.run(ctx, run) })
+	if err != nil {
+		return err
 	}
 	select {
 	case <-s.ready:
 		return nil
-	case <-s.ended:
-		return errors.Join(ctx.Err(), errClosed)
+	case <-ended:
+		return errors.Join(ctx.Err(), life.ErrClosed)
 	}
 }
 
@@ -109,29 +106,15 @@ func (s *subscription) way(ctx context.Context) (func(context.Context), error) {
 	return s.compete, nil
 }
 
-// join makes the subscription known to Close and runs it.
-func (c *Client) join(s *subscription, run func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing {
-		return false
-	}
-	c.subs = append(c.subs, s)
-	c.ended.Go(run)
-	return true
-}
-
 func (s *subscription) run(ctx context.Context, take func(context.Context)) {
-	defer close(s.ended)
-	defer s.cancel()
-	defer context.AfterFunc(s.client.life, s.cancel)()
+	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	defer beside.Wait()
+	defer cancel()
 	if s.kept.dead != "" {
 		beside.Go(func() { s.moveGivenUp(ctx) })
 	}
 	take(ctx)
-	s.cancel()
 }
 
 func (s *subscription) arrived() { s.once.Do(func() { close(s.ready) }) }

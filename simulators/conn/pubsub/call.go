@@ -84,7 +84,7 @@ func (c *Client) insist(ctx context.Context, call func(context.Context) error) e
 		if err == nil || status.Code(err) == codes.AlreadyExists || isRefusal(err) {
 			return err
 		}
-		if wait := c.pause(ctx, n); wait != nil {
+		if wait := c.life.PauseBefore(ctx, n); wait != nil {
 			return errors.Join(wait, err)
 		}
 	}

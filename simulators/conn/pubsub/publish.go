@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 	"github.com/faultline-sim/faultline/simulators/message"
 )
 
@@ -110,7 +111,7 @@ func (l *lane) add(p *parcel) {
 	begin := !l.sending
 	l.sending = true
 	l.mu.Unlock()
-	if begin && !l.client.spawn(l.send) {
+	if begin && !l.client.life.Go(l.send) {
 		l.refuse()
 	}
 }
@@ -121,7 +122,7 @@ func (l *lane) refuse() {
 	waiting := l.waiting
 	l.waiting, l.sending = nil, false
 	l.mu.Unlock()
-	settle(waiting, errClosed)
+	settle(waiting, life.ErrClosed)
 }
 
 func settle(batch []*parcel, err error) {
@@ -175,7 +176,7 @@ func (l *lane) take() []*parcel {
 // try makes one request, once.
 func (l *lane) try(batch []*parcel) error {
 	if l.client.life.Err() != nil {
-		return errClosed
+		return life.ErrClosed
 	}
 	ctx, cancel := context.WithTimeout(l.client.life, answerTimeout)
 	defer cancel()

@@ -21,7 +21,6 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	pb "cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
@@ -33,6 +32,7 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/dialed"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 )
 
 const (
@@ -51,40 +51,32 @@ const (
 	mostAnswer = 64 << 20
 )
 
-// errClosed is what a closed client answers.
-var errClosed = errors.New("client is closed")
-
 // Client is one Pub/Sub client. It implements conn.Broker and conn.Crasher.
 type Client struct {
 	cfg   conn.Config
 	conns *dialed.Conns
-	life  context.Context
-	end   context.CancelFunc
-	ended sync.WaitGroup
+	life  *life.Life
 
 	channel    *grpc.ClientConn
 	publisher  pb.PublisherClient
 	subscriber pb.SubscriberClient
-	crashed    atomic.Bool
 	staying    sync.Once
 
 	telling sync.Mutex // so that the owner hears of one change after the other
 	current *wired     // the latest connection that has carried an answer, nil when it is lost
 
 	mu       sync.Mutex
-	closing  bool
 	declared map[string]settings // by channel name
 	lanes    map[laneID]*lane
-	subs     []*subscription
 	turn     uint32 // for messages without a key
 }
 
 // New makes a client; it connects when it is first used.
 func New(cfg conn.Config) *Client {
 	c := &Client{
-		cfg: cfg, conns: dialed.New(), declared: map[string]settings{}, lanes: map[laneID]*lane{},
+		cfg: cfg, conns: dialed.New(), life: life.New(),
+		declared: map[string]settings{}, lanes: map[laneID]*lane{},
 	}
-	c.life, c.end = context.WithCancel(context.Background())
 	var err error
 	c.channel, err = grpc.NewClient("passthrough:///"+cfg.Dialer.Wire().To, c.options()...)
 	if err != nil {
@@ -188,13 +180,13 @@ func (c *Client) Connect(ctx context.Context) error {
 		_, err := c.publisher.ListTopics(ctx, &pb.ListTopicsRequest{Project: project, PageSize: 1})
 		switch {
 		case err == nil:
-			c.staying.Do(func() { c.spawn(c.stay) })
+			c.staying.Do(func() { c.life.Go(c.stay) })
 			return nil
 		case isRefusal(err):
 			return fmt.Errorf("connect %q over %s: %w: check the project's permissions: %w",
 				c.cfg.Client, c.cfg.Dialer.Wire(), conn.ErrRefused, err)
 		}
-		if wait := c.pause(ctx, n); wait != nil {
+		if wait := c.life.PauseBefore(ctx, n); wait != nil {
 			return fmt.Errorf("connect %q over %s: %w",
 				c.cfg.Client, c.cfg.Dialer.Wire(), errors.Join(wait, err))
 		}
@@ -214,48 +206,14 @@ func (c *Client) stay() {
 	}
 }
 
-// pause waits before the n-th further try, n from 1; its error is why there should be none.
-func (c *Client) pause(ctx context.Context, n int) error {
-	timer := time.NewTimer(min(longestPause, 10*time.Millisecond<<min(n, 6)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-c.life.Done():
-		return errClosed
-	}
-}
-
-// spawn runs f in a goroutine that Close waits for, unless the client is closing.
-func (c *Client) spawn(f func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing {
-		return false
-	}
-	c.ended.Go(f)
-	return true
-}
-
 // Close gives back what consumers have not settled and returns when nothing of the client is left.
 // It may not be called from within a subscription's Handle.
 func (c *Client) Close() error {
-	c.mu.Lock()
-	c.closing = true
-	subs := c.subs
-	c.mu.Unlock()
-	for _, s := range subs {
-		s.cancel()
-	}
-	for _, s := range subs {
-		<-s.ended
-	}
-	c.end()
+	c.life.Leave()
+	c.life.End()
 	c.conns.Sever() // else the library waits to say goodbye over a wire that may be cut
 	err := c.channel.Close()
-	c.ended.Wait()
+	c.life.Wait()
 	c.conns.Wait()
 	if errors.Is(err, grpc.ErrClientConnClosing) {
 		return nil // closed before
@@ -265,16 +223,9 @@ func (c *Client) Close() error {
 
 // Crash ends the client at once: what its consumers hold comes back when its lease is over.
 func (c *Client) Crash() {
-	c.crashed.Store(true)
-	c.mu.Lock()
-	c.closing = true
-	subs := c.subs
-	c.mu.Unlock()
+	c.life.Crash()
 	c.conns.Sever()
-	c.end()
-	for _, s := range subs {
-		s.cancel()
-	}
+	c.life.End()
 }
 
 var (

@@ -23,7 +23,7 @@ func (s *subscription) tell(ctx context.Context) {
 			continue
 		}
 		failures++
-		if s.client.pause(ctx, failures) != nil {
+		if s.client.life.PauseBefore(ctx, failures) != nil {
 			return
 		}
 	}

@@ -33,8 +33,6 @@ type subscription struct {
 	name    string
 	ordered bool
 	hand    *hand
-	cancel  context.CancelFunc
-	ended   chan struct{}
 }
 
 // Subscribe consumes what a group (the client's own, where none is named) has of a channel, and
@@ -50,15 +48,13 @@ func (c *Client) Subscribe(ctx context.Context, sub conn.Subscription) error {
 	}
 	s := &subscription{
 		client: c, Subscription: sub, name: subscriptionName(sub.Channel, sub.Group),
-		hand: newHand(sub.Prefetch), ended: make(chan struct{}),
+		hand: newHand(sub.Prefetch),
 	}
 	if err := s.find(ctx); err != nil {
 		return fmt.Errorf("subscribe to %q on %s: %w", sub.Channel, c.cfg.Dialer.Wire(), err)
 	}
-	ctx, s.cancel = context.WithCancel(ctx)
-	if !c.join(s, func() { s.run(ctx) }) {
-		s.cancel()
-		return fmt.Errorf("subscribe to %q: %w", sub.Channel, errClosed)
+	if _, err := c.life.Stay(ctx, s.run); err != nil {
+		return fmt.Errorf("subscribe to %q: %w", sub.Channel, err)
 	}
 	return nil
 }
@@ -94,23 +90,8 @@ func (s *subscription) look(ctx context.Context) (*pb.Subscription, error) {
 	return found, err
 }
 
-// join makes the subscription known to Close and runs it.
-func (c *Client) join(s *subscription, run func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing {
-		return false
-	}
-	c.subs = append(c.subs, s)
-	c.ended.Go(run)
-	return true
-}
-
 // run consumes until ctx ends or the client is closed, then puts everything back.
 func (s *subscription) run(ctx context.Context) {
-	defer close(s.ended)
-	defer s.cancel()
-	defer context.AfterFunc(s.client.life, s.cancel)()
 	keeping, stop := context.WithCancel(s.client.life)
 	var keepers sync.WaitGroup
 	lease := newLease(keeping, s)
@@ -119,7 +100,7 @@ func (s *subscription) run(ctx context.Context) {
 	keepers.Go(func() { s.tell(keeping) })
 	s.pull(ctx, lease)
 	s.hand.stop()
-	if !s.client.crashed.Load() {
+	if !s.client.life.Crashed() {
 		s.settled()
 		s.hand.abandon()
 		s.told()
@@ -183,7 +164,7 @@ func (s *subscription) pull(ctx context.Context, l *lease) {
 			continue
 		}
 		failures++
-		if s.client.pause(ctx, failures) != nil {
+		if s.client.life.PauseBefore(ctx, failures) != nil {
 			return
 		}
 	}

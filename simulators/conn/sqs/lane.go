@@ -9,6 +9,7 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/aws"
+	"github.com/faultline-sim/faultline/simulators/conn/life"
 )
 
 // Source: Amazon SQS and SNS API references, SendMessageBatch and PublishBatch.
@@ -90,7 +91,7 @@ func (l *Lane) add(p *parcel) {
 		l.flying++
 	}
 	l.mu.Unlock()
-	if begin && !l.link.Go(l.send) {
+	if begin && !l.link.Life().Go(l.send) {
 		l.refuse()
 	}
 }
@@ -103,7 +104,7 @@ func (l *Lane) refuse() {
 	l.flying--
 	l.mu.Unlock()
 	for _, p := range waiting {
-		p.settle(aws.ErrClosed)
+		p.settle(life.ErrClosed)
 	}
 }
 

@@ -38,11 +38,9 @@ type Queues struct {
 
 	auditing chan struct{} // capacity 1: audits of one client would take messages from each other
 
-	mu      sync.Mutex
-	closing bool
-	known   map[string][]*queue
-	lanes   map[string]*Lane // by url
-	subs    map[*subscription]struct{}
+	mu    sync.Mutex
+	known map[string][]*queue
+	lanes map[string]*Lane // by url
 }
 
 // NewQueues asks over a link; recall is as in conn.Config.
@@ -50,7 +48,7 @@ func NewQueues(link *aws.Link, recall conn.Recall) *Queues {
 	return &Queues{
 		link: link, api: sqs.NewFromConfig(link.Config()), recall: recall,
 		auditing: make(chan struct{}, 1),
-		known:    map[string][]*queue{}, lanes: map[string]*Lane{}, subs: map[*subscription]struct{}{},
+		known:    map[string][]*queue{}, lanes: map[string]*Lane{},
 	}
 }
 
@@ -342,29 +340,4 @@ func (q *Queues) standing(ctx context.Context, of *queue) (n standing, err error
 		}
 	}
 	return n, nil
-}
-
-// Close ends all subscriptions in order.
-func (q *Queues) Close() {
-	for _, s := range q.stop() {
-		<-s.ended
-	}
-}
-
-// Crash ends all subscriptions as they are; the link has crashed before.
-func (q *Queues) Crash() { q.stop() }
-
-// stop tells all subscriptions to end.
-func (q *Queues) stop() []*subscription {
-	q.mu.Lock()
-	q.closing = true
-	all := make([]*subscription, 0, len(q.subs))
-	for s := range q.subs {
-		all = append(all, s)
-	}
-	q.mu.Unlock()
-	for _, s := range all {
-		s.cancel()
-	}
-	return all
 }

@@ -163,13 +163,7 @@ func (c *Client) Audit(
 
 // Close ends the subscriptions, which settle what is settled and give the rest back, then all
 // connections. It may not be called from within a subscription's Handle.
-func (c *Client) Close() error {
-	c.queues.Close()
-	return c.link.Close()
-}
+func (c *Client) Close() error { return c.link.Close() }
 
 // Crash ends the client at once: what it has in hand becomes visible to others by itself.
-func (c *Client) Crash() {
-	c.link.Crash()
-	c.queues.Crash()
-}
+func (c *Client) Crash() { c.link.Crash() }

@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
-	"github.com/faultline-sim/faultline/simulators/conn/aws"
 )
 
 const (
@@ -39,8 +38,6 @@ type subscription struct {
 	queues *Queues
 	conn.Subscription
 	sources []*source
-	cancel  context.CancelFunc
-	ended   chan struct{}
 	work    sync.WaitGroup
 	stop    chan struct{} // closed when nothing is handed out any more
 	settler *settler
@@ -75,19 +72,15 @@ func (q *Queues) Subscribe(ctx context.Context, name string, sub conn.Subscripti
 	}
 	s := &subscription{
 		queues: q, Subscription: sub, sources: sources,
-		ended: make(chan struct{}), stop: make(chan struct{}), wake: make(chan struct{}, 1),
+		stop: make(chan struct{}), wake: make(chan struct{}, 1),
 		most: sub.Prefetch, held: map[string]*holding{}, lines: map[string][]*holding{},
 	}
 	if s.most <= 0 {
 		s.most = conn.DefaultPrefetch
 	}
 	s.settler = newSettler(q)
-	ctx, s.cancel = context.WithCancel(ctx)
-	if !q.join(s, func() { s.run(ctx) }) {
-		s.cancel()
-		return aws.ErrClosed
-	}
-	return nil
+	_, err = q.link.Life().Stay(ctx, s.run)
+	return err
 }
 
 // await finds the queues as soon as the service answers.
@@ -123,25 +116,8 @@ func (q *Queues) sources(ctx context.Context, name, group string) ([]*source, er
 	return sources, nil
 }
 
-// join makes a subscription known to Close and runs it.
-func (q *Queues) join(s *subscription, run func()) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.closing || !q.link.Go(run) {
-		return false
-	}
-	q.subs[s] = struct{}{}
-	return true
-}
-
 // run consumes until ctx ends, then gives back what is not settled.
 func (s *subscription) run(ctx context.Context) {
-	defer close(s.ended)
-	defer s.leave()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(s.queues.link.Life(), cancel)()
-
 	life := s.queues.link.Life()
 	last, endLast := context.WithCancel(life)
 	defer endLast()
@@ -172,14 +148,6 @@ func (s *subscription) start(ctx, last context.Context) {
 			s.work.Go(func() { s.poll(ctx, last, src) })
 		}
 	}
-}
-
-// leave forgets the subscription.
-func (s *subscription) leave() {
-	s.cancel()
-	s.queues.mu.Lock()
-	delete(s.queues.subs, s)
-	s.queues.mu.Unlock()
 }
 
 // pollers is how many receives are under way at once: of a FIFO queue one, so that its messages
