@@ -21,6 +21,7 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/dialed"
+	"github.com/faultline-sim/faultline/simulators/conn/lane"
 	"github.com/faultline-sim/faultline/simulators/conn/life"
 )
 
@@ -45,7 +46,7 @@ type Client struct {
 	topics    sync.Map     // topic to its partitions, a []int
 
 	mu    sync.Mutex
-	lanes map[slot]*lane
+	lanes map[slot]*lane.Lane[kafka.Record]
 	turn  uint32 // for messages without a key
 }
 
@@ -57,7 +58,9 @@ type slot struct {
 
 // New makes a client; it connects when it is first used.
 func New(cfg conn.Config) *Client {
-	c := &Client{cfg: cfg, conns: dialed.New(), life: life.New(), lanes: map[slot]*lane{}}
+	c := &Client{
+		cfg: cfg, conns: dialed.New(), life: life.New(), lanes: map[slot]*lane.Lane[kafka.Record]{},
+	}
 	c.transport = &kafka.Transport{
 		Dial:        c.dial,
 		DialTimeout: answerTimeout / 2,

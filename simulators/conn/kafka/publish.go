@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
-	"github.com/faultline-sim/faultline/simulators/conn/life"
+	"github.com/faultline-sim/faultline/simulators/conn/lane"
 	"github.com/faultline-sim/faultline/simulators/message"
 )
 
@@ -47,21 +45,11 @@ func (c *Client) Publish(ctx context.Context, channel string, m *message.Message
 		return conn.Receipt{}, fmt.Errorf("publish to %q: %w", channel, c.refused(err))
 	}
 	l := c.lane(slot{topic: topic, partition: c.partitionOf(m.Key, all)})
-	p := &parcel{record: toRecord(m), size: len(m.Data), done: make(chan struct{})}
-	l.add(p)
-	select {
-	case <-p.done:
-	case <-ctx.Done():
-		if l.withdraw(p) {
-			p.err = ctx.Err()
-			break
-		}
-		return conn.Receipt{}, fmt.Errorf("publish to %q: %w: %w", channel, conn.ErrUnknown, ctx.Err())
+	receipt, err := l.Put(ctx, toRecord(m), len(m.Data))
+	if err != nil {
+		return conn.Receipt{}, fmt.Errorf("publish to %q: %w", channel, c.refused(err))
 	}
-	if p.err != nil {
-		return conn.Receipt{}, fmt.Errorf("publish to %q: %w", channel, c.refused(p.err))
-	}
-	return p.receipt, nil
+	return receipt, nil
 }
 
 // refused marks the answers that no repetition changes, and says what does.
@@ -88,115 +76,40 @@ func (c *Client) partitionOf(key string, all []int) int {
 	return kafka.Murmur2Balancer{}.Balance(kafka.Message{Key: []byte(key)}, all...)
 }
 
+// parcel is one record on its way.
+type parcel = lane.Parcel[kafka.Record]
+
 // lane carries the records of one partition.
-type lane struct {
-	client *Client
-	slot   slot
-
-	mu      sync.Mutex
-	waiting []*parcel
-	sending bool
-}
-
-// parcel is one record on its way; receipt and err are set when done is closed.
-type parcel struct {
-	record  kafka.Record
-	size    int
-	done    chan struct{}
-	receipt conn.Receipt
-	err     error
-}
-
-func (p *parcel) settle(r conn.Receipt, err error) {
-	p.receipt, p.err = r, err
-	close(p.done)
-}
-
-func (c *Client) lane(s slot) *lane {
+func (c *Client) lane(s slot) *lane.Lane[kafka.Record] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.lanes[s]
 	if l == nil {
-		l = &lane{client: c, slot: s}
+		l = lane.New(lane.Options[kafka.Record]{
+			Life: c.life, Most: mostBatch, MostBytes: mostBatchBytes,
+			Send: func(batch []*parcel) { c.send(s, batch) },
+		})
 		c.lanes[s] = l
 	}
 	return l
 }
 
-// add puts a parcel in the lane; a goroutine sends as long as there are any.
-func (l *lane) add(p *parcel) {
-	l.mu.Lock()
-	l.waiting = append(l.waiting, p)
-	begin := !l.sending
-	l.sending = true
-	l.mu.Unlock()
-	if begin && !l.client.life.Go(l.send) {
-		l.refuse()
+// send produces a batch; its records stand in the partition one behind the other.
+func (c *Client) send(to slot, batch []*parcel) {
+	base, err := c.produce(to, batch)
+	if err != nil {
+		err = asUnknown(err)
 	}
-}
-
-// refuse answers all that wait in a client that is closed.
-func (l *lane) refuse() {
-	l.mu.Lock()
-	waiting := l.waiting
-	l.waiting, l.sending = nil, false
-	l.mu.Unlock()
-	for _, p := range waiting {
-		p.settle(conn.Receipt{}, life.ErrClosed)
+	for i, p := range batch {
+		p.Settle(conn.Receipt{Partition: int32(to.partition), Offset: base + int64(i)}, err)
 	}
-}
-
-// withdraw takes a parcel back that is not on its way yet.
-func (l *lane) withdraw(p *parcel) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	i := slices.Index(l.waiting, p)
-	if i >= 0 {
-		l.waiting = slices.Delete(l.waiting, i, i+1)
-	}
-	return i >= 0
-}
-
-func (l *lane) send() {
-	for {
-		batch := l.take()
-		if len(batch) == 0 {
-			return
-		}
-		base, err := l.produce(batch)
-		if err != nil {
-			err = asUnknown(err)
-		}
-		for i, p := range batch {
-			p.settle(conn.Receipt{Partition: int32(l.slot.partition), Offset: base + int64(i)}, err)
-		}
-	}
-}
-
-// take is the next request's records; with none, sending is over.
-func (l *lane) take() []*parcel {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	size, n := 0, 0
-	for n < len(l.waiting) && n < mostBatch && (n == 0 || size < mostBatchBytes) {
-		size += l.waiting[n].size
-		n++
-	}
-	if n == 0 {
-		l.sending = false
-		return nil
-	}
-	batch := slices.Clone(l.waiting[:n])
-	l.waiting = slices.Delete(l.waiting, 0, n)
-	return batch
 }
 
 // produce sends records until an answer says that they were written, or might have been.
-func (l *lane) produce(batch []*parcel) (base int64, err error) {
-	c := l.client
+func (c *Client) produce(to slot, batch []*parcel) (base int64, err error) {
 	for try := 1; ; try++ {
 		epoch := c.epoch.Load()
-		base, err = l.try(batch)
+		base, err = c.try(to, batch)
 		if err == nil || try == mostTries || !nothingWritten(err) {
 			return base, err
 		}
@@ -207,18 +120,18 @@ func (l *lane) produce(batch []*parcel) (base int64, err error) {
 	}
 }
 
-func (l *lane) try(batch []*parcel) (int64, error) {
-	ctx, cancel := context.WithTimeout(l.client.life, answerTimeout)
+func (c *Client) try(to slot, batch []*parcel) (int64, error) {
+	ctx, cancel := context.WithTimeout(c.life, answerTimeout)
 	defer cancel()
 	now := time.Now()
 	records := make([]kafka.Record, len(batch))
 	for i, p := range batch {
-		records[i] = p.record
+		records[i] = p.Content
 		records[i].Time = now
-		rewind(p.record)
+		rewind(p.Content)
 	}
-	answer, err := l.client.client().Produce(ctx, &kafka.ProduceRequest{
-		Topic: l.slot.topic, Partition: l.slot.partition,
+	answer, err := c.client().Produce(ctx, &kafka.ProduceRequest{
+		Topic: to.topic, Partition: to.partition,
 		RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
 	})
 	if err != nil {

@@ -58,8 +58,8 @@ func (l *Life) Go(f func()) bool {
 // closing.
 func (l *Life) Beside(f func()) { l.begun.Go(f) }
 
-// Stay runs a subscription in a goroutine until ctx ends, or the client: Leave ends it in order, End
-// at once. The channel is closed when it has ended.
+// Stay runs a subscription in a goroutine until ctx ends, or the client: Leave ends it in order,
+// End at once. The channel is closed when it has ended.
 func (l *Life) Stay(ctx context.Context, run func(context.Context)) (<-chan struct{}, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

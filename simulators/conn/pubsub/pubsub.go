@@ -32,6 +32,7 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/dialed"
+	"github.com/faultline-sim/faultline/simulators/conn/lane"
 	"github.com/faultline-sim/faultline/simulators/conn/life"
 )
 
@@ -67,7 +68,7 @@ type Client struct {
 
 	mu       sync.Mutex
 	declared map[string]settings // by channel name
-	lanes    map[laneID]*lane
+	lanes    map[laneID]*lane.Lane[*pb.PubsubMessage]
 	turn     uint32 // for messages without a key
 }
 
@@ -75,7 +76,7 @@ type Client struct {
 func New(cfg conn.Config) *Client {
 	c := &Client{
 		cfg: cfg, conns: dialed.New(), life: life.New(),
-		declared: map[string]settings{}, lanes: map[laneID]*lane{},
+		declared: map[string]settings{}, lanes: map[laneID]*lane.Lane[*pb.PubsubMessage]{},
 	}
 	var err error
 	c.channel, err = grpc.NewClient("passthrough:///"+cfg.Dialer.Wire().To, c.options()...)
