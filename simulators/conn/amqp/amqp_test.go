@@ -27,7 +27,7 @@ func TestConnectWithWrongCredentialsIsRefused(t *testing.T) {
 	cfg.User, cfg.Password = "stranger", func() string { return "wrong" }
 	c := amqp.New(cfg)
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), conntest.Patience)
 	defer cancel()
 	refused(t, c.Connect(ctx), "stranger")
 }
@@ -78,7 +78,7 @@ func TestUndeclaredGroupHasItsOwnQueue(t *testing.T) {
 		Channel: name, Group: "late", Handle: func(d conn.Delivery) { got <- d },
 	})
 	publish(t, c, name, letter("a", 1))
-	if d := take(t, got); d.Message.Number != 1 {
+	if d := conntest.Receive(t, got); d.Message.Number != 1 {
 		t.Errorf("got message %d, want the first after the group came", d.Message.Number)
 	}
 }
@@ -130,7 +130,7 @@ func TestDeadLetterTellsWhy(t *testing.T) {
 // standsThere waits until a dead-letter channel has a message of each key with these headers.
 func standsThere(t *testing.T, c conn.Broker, dead string, want map[string]map[string]string) {
 	t.Helper()
-	eventually(t, "the dead letters", func() (any, bool) {
+	conntest.Eventually(t, "the dead letters", func() (any, bool) {
 		got := map[string]map[string]string{}
 		err := c.Audit(t.Context(), dead, func(m *message.Message) error {
 			got[m.Key] = m.Headers
@@ -171,7 +171,7 @@ func TestDeadLetterChannelWithParts(t *testing.T) {
 	for i := range int64(10) {
 		publish(t, c, name, letter(fmt.Sprint("device", i), i))
 	}
-	eventually(t, "ten dead letters", func() (any, bool) {
+	conntest.Eventually(t, "ten dead letters", func() (any, bool) {
 		n := 0
 		err := c.Audit(t.Context(), dead, func(*message.Message) error { n++; return nil })
 		return fmt.Sprint(n, err), err == nil && n == 10
@@ -184,7 +184,7 @@ func TestExpiresIsTheBrokers(t *testing.T) {
 	soon, later := letter("soon", 0), letter("later", 1)
 	soon.Expires, later.Expires = time.Now().Add(20*time.Millisecond), time.Now().AddDate(10, 0, 0)
 	publish(t, c, name, soon, later)
-	eventually(t, "one of two to expire", func() (any, bool) {
+	conntest.Eventually(t, "one of two to expire", func() (any, bool) {
 		n, err := c.Depth(t.Context(), name, "worker")
 		return n, err == nil && n == 1
 	})
@@ -208,10 +208,11 @@ func TestForeignMessages(t *testing.T) {
 	for _, p := range []amqp091.Publishing{other, none} {
 		publishBare(t, by, name, p)
 	}
-	if d := take(t, got); d.Err != nil || d.Message.ID() != "telemetry-7" {
+	if d := conntest.Receive(t, got); d.Err != nil || d.Message.ID() != "telemetry-7" {
 		t.Errorf("with the other prefix: %v, %v", d.Message, d.Err)
 	}
-	if d := take(t, got); d.Err == nil || d.Message != nil || string(d.Raw) != `{"temp": 21.5}` {
+	d := conntest.Receive(t, got)
+	if d.Err == nil || d.Message != nil || string(d.Raw) != `{"temp": 21.5}` {
 		t.Errorf("without attributes: %v, %v, %q", d.Message, d.Err, d.Raw)
 	}
 }
@@ -249,7 +250,7 @@ func TestAuditKeepsTheOrder(t *testing.T) {
 		if !errors.Is(err, enough) {
 			t.Errorf("got %v", err)
 		}
-		eventually(t, "50 messages again", func() (any, bool) {
+		conntest.Eventually(t, "50 messages again", func() (any, bool) {
 			n, err := c.Depth(t.Context(), name, "")
 			return n, err == nil && n == 50
 		})
@@ -271,7 +272,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 		for i := range int64(20) {
 			publish(t, c, name, letter(fmt.Sprint("device", i), i))
 		}
-		take(t, got) // and never settles it
+		conntest.Receive(t, got) // and never settles it
 		heal := func() {}
 		switch end {
 		case "crash":
@@ -287,7 +288,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 			t.Errorf("%s: it took %v", end, took)
 		}
 		heal()
-		eventually(t, "the broker to take all back", func() (any, bool) {
+		conntest.Eventually(t, "the broker to take all back", func() (any, bool) {
 			n, err := first.Depth(t.Context(), name, "worker")
 			return fmt.Sprint(n, err), err == nil && n >= 20
 		})

@@ -13,29 +13,10 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/amqp"
+	"github.com/faultline-sim/faultline/simulators/conn/conntest"
 	"github.com/faultline-sim/faultline/simulators/message"
 	"github.com/faultline-sim/faultline/topology"
 )
-
-// publishers is how many publish at once, each waiting for its confirm.
-const publishers = 64
-
-// eachOf runs n operations in as many goroutines as there are publishers.
-func eachOf(b *testing.B, n int, do func(worker, i int) error) {
-	b.Helper()
-	var all sync.WaitGroup
-	for w := range publishers {
-		all.Go(func() {
-			for i := w; i < n; i += publishers {
-				if err := do(w, i); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-}
 
 // bare is a connection of the library alone, over the same wire.
 func bare(b testing.TB) *amqp091.Channel {
@@ -86,13 +67,13 @@ func BenchmarkPublish(b *testing.B) {
 			sent := 0
 			for b.Loop() {
 				begun := time.Now()
-				eachOf(b, round, func(w, i int) error {
+				conntest.EachOf(b, conntest.Publishers, round, func(w, i int) error {
 					_, err := c.Publish(b.Context(), ours, letter(fmt.Sprint("device", w), int64(i)))
 					return err
 				})
 				client += time.Since(begun)
 				begun = time.Now()
-				eachOf(b, round, byHand)
+				conntest.EachOf(b, conntest.Publishers, round, byHand)
 				hand += time.Since(begun)
 				sent += round
 			}
@@ -193,7 +174,7 @@ func BenchmarkConsume(b *testing.B) {
 func fill(b *testing.B, c *amqp.Client) string {
 	b.Helper()
 	name := channel(b, c, func(*topology.Channel) {})
-	eachOf(b, b.N, func(w, i int) error {
+	conntest.EachOf(b, conntest.Publishers, b.N, func(w, i int) error {
 		_, err := c.Publish(b.Context(), name, letter(fmt.Sprint("device", w), int64(i)))
 		return err
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/amqp"
+	"github.com/faultline-sim/faultline/simulators/conn/conntest"
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/policy"
 	"github.com/faultline-sim/faultline/topology/wire"
@@ -74,6 +75,15 @@ func (y *tally) count() int {
 	return len(y.seen)
 }
 
+// wait returns when n different messages were seen.
+func (y *tally) wait(t testing.TB, n int) {
+	t.Helper()
+	conntest.Eventually(t, "all messages", func() (any, bool) {
+		seen := y.count()
+		return seen, seen == n
+	})
+}
+
 // flow publishes to every part until it is told to end, and says how many messages that were.
 func flow(t *testing.T, c conn.Broker, channel string, keys int) (end func() int) {
 	ctx, cancel := context.WithCancel(t.Context())
@@ -110,7 +120,7 @@ func TestPartsAreShared(t *testing.T) {
 	shares := func(when string, want ...int) {
 		t.Helper()
 		begun := time.Now()
-		eventually(t, when, func() (any, bool) {
+		conntest.Eventually(t, when, func() (any, bool) {
 			now := got.shares(6)
 			return now, cmp.Equal(want, now)
 		})
@@ -130,7 +140,7 @@ func TestPartsAreShared(t *testing.T) {
 	}
 	shares("one has left", 3, 3)
 	n := end()
-	eventually(t, "all messages", func() (any, bool) { seen := got.count(); return seen, seen == n })
+	got.wait(t, n)
 	if len(got.wrong) > 0 {
 		t.Errorf("%d of %d out of order: %v", len(got.wrong), n, got.wrong[:min(9, len(got.wrong))])
 	}
@@ -146,7 +156,7 @@ func TestOneMemberMoreThanParts(t *testing.T) {
 	for i := range int64(40) {
 		publish(t, c, name, letter(fmt.Sprint("device", i%8), i))
 	}
-	eventually(t, "all messages", func() (any, bool) { n := got.count(); return n, n == 40 })
+	got.wait(t, 40)
 }
 
 // TestHandoverKeepsTheOrder has one member hold messages unsettled while another waits: what is
@@ -183,7 +193,7 @@ func TestHandoverKeepsTheOrder(t *testing.T) {
 				Channel: name, Prefetch: 12, Handle: func(d conn.Delivery) { held <- d },
 			})
 			for range 12 {
-				take(t, held)
+				conntest.Receive(t, held)
 			}
 			got, subscribed := newTally(), make(chan error, 1)
 			second := client(t, "second")
@@ -196,7 +206,7 @@ func TestHandoverKeepsTheOrder(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.end(first)
-			eventually(t, "all messages", func() (any, bool) { n := got.count(); return n, n == 60 })
+			got.wait(t, 60)
 			if len(got.wrong) > 0 {
 				t.Error(got.wrong)
 			}
@@ -221,13 +231,13 @@ func TestCrashIsTakenOverSoon(t *testing.T) {
 			}
 			var in []conn.Delivery
 			for range 20 {
-				in = append(in, take(t, held))
+				in = append(in, conntest.Receive(t, held))
 			}
 			got := newTally()
 			subscribe(t, client(t, "other"), conn.Subscription{Channel: name, Handle: got.member("other")})
 			dying.Crash()
 			begun := time.Now()
-			eventually(t, "all messages", func() (any, bool) { n := got.count(); return n, n == 20 })
+			got.wait(t, 20)
 			t.Logf("taken over within %v", time.Since(begun).Round(time.Millisecond))
 			if err := in[0].Ack(t.Context()); err == nil {
 				t.Error("a delivery of the crashed member could be acknowledged")
@@ -245,7 +255,7 @@ func TestDepth(t *testing.T) {
 			asks := client(t, "auditor")
 			depth := func(want int64) {
 				t.Helper()
-				eventually(t, fmt.Sprint("a depth of ", want), func() (any, bool) {
+				conntest.Eventually(t, fmt.Sprint("a depth of ", want), func() (any, bool) {
 					n, err := asks.Depth(t.Context(), name, "worker")
 					return fmt.Sprint(n, " ", err), err == nil && n == want
 				})
@@ -259,7 +269,10 @@ func TestDepth(t *testing.T) {
 			sub := conn.Subscription{Channel: name, Prefetch: 5, Handle: func(d conn.Delivery) { held <- d }}
 			subscribe(t, client(t, "first"), sub)
 			subscribe(t, client(t, "second"), sub)
-			in := []conn.Delivery{take(t, held), take(t, held), take(t, held)}
+			var in []conn.Delivery
+			for range 3 {
+				in = append(in, conntest.Receive(t, held))
+			}
 			depth(30)
 			if err := in[0].Ack(t.Context()); err != nil {
 				t.Error(err)
@@ -300,7 +313,7 @@ func TestSettleOutOfOrder(t *testing.T) {
 	}
 	var all []conn.Delivery
 	for range 40 {
-		all = append(all, take(t, got))
+		all = append(all, conntest.Receive(t, got))
 	}
 	again := map[int64]bool{}
 	for _, i := range []int{39, 3, 0, 1, 2, 20, 5, 4, 7, 6, 8, 10, 9, 38, 11} {
@@ -314,7 +327,7 @@ func TestSettleOutOfOrder(t *testing.T) {
 		}
 	}
 	for range len(again) {
-		d := take(t, got)
+		d := conntest.Receive(t, got)
 		if !again[d.Message.Number] || !d.Redelivered {
 			t.Errorf("message %d, redelivered %v", d.Message.Number, d.Redelivered)
 		}
@@ -362,7 +375,7 @@ func TestDisturbances(t *testing.T) {
 			subscribe(t, worker, conn.Subscription{Channel: name, Handle: got.member("worker")})
 			send := func(from, to int64) {
 				for i := from; i < to; i++ {
-					eventually(t, "a publish that works", func() (any, bool) {
+					conntest.Eventually(t, "a publish that works", func() (any, bool) {
 						ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 						defer cancel()
 						_, err := producer.Publish(ctx, name, letter(fmt.Sprint("device", i%7), i))
@@ -373,7 +386,7 @@ func TestDisturbances(t *testing.T) {
 			send(0, 50)
 			c.disturb(t)
 			send(50, 100)
-			eventually(t, "all messages", func() (any, bool) { n := got.count(); return n, n == 100 })
+			got.wait(t, 100)
 			if len(got.wrong) > 0 {
 				t.Error(got.wrong)
 			}

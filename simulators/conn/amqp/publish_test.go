@@ -12,6 +12,7 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/amqp"
+	"github.com/faultline-sim/faultline/simulators/conn/conntest"
 	"github.com/faultline-sim/faultline/simulators/message"
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/wire"
@@ -163,7 +164,7 @@ func TestPublishWaitsWhileTheBrokerTakesNothing(t *testing.T) {
 	if err := <-answer; err != nil {
 		t.Error(err)
 	}
-	eventually(t, "one message", func() (any, bool) {
+	conntest.Eventually(t, "one message", func() (any, bool) {
 		n, err := c.Depth(t.Context(), name, "worker")
 		return n, err == nil && n == 1
 	})
@@ -210,14 +211,17 @@ func TestOrderOfOneCaller(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		eventually(t, "a place", func() (any, bool) { n := c.Waiting(name); return n, n == int(i)+1 })
+		conntest.Eventually(t, "a place", func() (any, bool) {
+			n := c.Waiting(name)
+			return n, n == int(i)+1
+		})
 	}
 	if err := c.Block(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	all.Wait()
 	for i := int64(0); i < 100; {
-		d := take(t, got)
+		d := conntest.Receive(t, got)
 		if d.Message.Key != "a" {
 			continue
 		}

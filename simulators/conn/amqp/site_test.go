@@ -7,7 +7,6 @@ import (
 	"os"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/amqp"
@@ -19,9 +18,6 @@ import (
 	"github.com/faultline-sim/faultline/topology/stack"
 	"github.com/faultline-sim/faultline/topology/wire"
 )
-
-// patience is far beyond anything that works.
-const patience = 20 * time.Second
 
 var toBroker = topology.Wire{From: "app", To: "rabbit"}
 
@@ -79,7 +75,7 @@ func client(t testing.TB, name string) *amqp.Client {
 			t.Error(err)
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), conntest.Patience)
 	defer cancel()
 	if err := c.Connect(ctx); err != nil {
 		t.Fatal(err)
@@ -116,7 +112,7 @@ func letter(key string, seq int64) *message.Message {
 
 func publish(t testing.TB, c conn.Broker, channel string, all ...*message.Message) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), conntest.Patience)
 	defer cancel()
 	for _, m := range all {
 		if _, err := c.Publish(ctx, channel, m); err != nil {
@@ -132,35 +128,6 @@ func subscribe(t testing.TB, c conn.Broker, sub conn.Subscription) {
 	}
 	if err := c.Subscribe(t.Context(), sub); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// take is the next delivery.
-func take(t testing.TB, from <-chan conn.Delivery) conn.Delivery {
-	t.Helper()
-	select {
-	case d := <-from:
-		return d
-	case <-time.After(patience):
-		t.Fatalf("no delivery within %v", patience)
-		return conn.Delivery{}
-	}
-}
-
-// eventually asks again until an answer is right; the pause keeps it from being a load.
-func eventually(t testing.TB, what string, right func() (any, bool)) {
-	t.Helper()
-	patient := time.After(patience)
-	for {
-		got, ok := right()
-		if ok {
-			return
-		}
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-patient:
-			t.Fatalf("waited %v for %s, last seen: %v", patience, what, got)
-		}
 	}
 }
 

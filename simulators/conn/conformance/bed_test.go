@@ -269,21 +269,10 @@ func idsOf(all []*message.Message) []string {
 	return found
 }
 
-// eventually asks again until an answer is right. The pause keeps it from being a load.
+// eventually asks again until an answer is right.
 func (b *bench) eventually(what string, right func() (any, bool)) {
 	b.Helper()
-	patient := time.After(patience)
-	for {
-		got, ok := right()
-		if ok {
-			return
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-patient:
-			b.Fatalf("waited %v for %s, last seen: %v", patience, what, got)
-		}
-	}
+	conntest.Eventually(b, what, right)
 }
 
 // audited are the messages that stand in a channel, with how often each is reported.

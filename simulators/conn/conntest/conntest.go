@@ -1,4 +1,5 @@
-// Package conntest puts a broker's engine on a real fabric for the tests of its client.
+// Package conntest puts a broker's engine on a real fabric for the tests of its client, and has
+// what those tests publish, count and wait for.
 //
 // It is used by tests of the run step's clients only, and imports no client and no engine.
 package conntest
@@ -7,10 +8,8 @@ import (
 	"context"
 	"net"
 	"os"
-	"runtime"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/faultline-sim/faultline/topology"
 	"github.com/faultline-sim/faultline/topology/engine"
@@ -86,22 +85,6 @@ func (s *Site) Restart(t testing.TB, end func(context.Context) error) {
 	if err := s.Engine.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// NoneLeft fails the test when there are more goroutines than before once those that have ended
-// are gone.
-func NoneLeft(t testing.TB, before int) {
-	t.Helper()
-	for range 2000 { // each round gives what is ending its turn
-		if runtime.NumGoroutine() <= before {
-			return
-		}
-		runtime.Gosched()
-		time.Sleep(time.Millisecond)
-	}
-	buf := make([]byte, 1<<20)
-	t.Errorf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(),
-		buf[:runtime.Stack(buf, true)])
 }
 
 // host binds the fabric to a node.

@@ -11,28 +11,9 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/conntest"
 	"github.com/faultline-sim/faultline/simulators/message"
 )
-
-// publishers is how many publish at once, each waiting for its answer.
-const publishers = 64
-
-// eachOf runs n operations in as many goroutines as there are publishers.
-func eachOf(b *testing.B, n int, do func(worker, i int) error) {
-	b.Helper()
-	var all sync.WaitGroup
-	for w := range publishers {
-		all.Go(func() {
-			for i := w; i < n; i += publishers {
-				if err := do(w, i); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-}
 
 // BenchmarkPublish compares Publish with a bare kafka-go Writer that carries the same records, over
 // the same proxies. The ratio of ops is what the client costs.
@@ -41,8 +22,8 @@ func BenchmarkPublish(b *testing.B) {
 		s := start(b, 1)
 		c := client(b, s, "producer", 6)
 		b.ResetTimer()
-		eachOf(b, b.N, func(w, i int) error {
-			_, err := c.Publish(b.Context(), "events", letter(fmt.Sprint("device", w), int64(i)))
+		conntest.EachOf(b, conntest.Publishers, b.N, func(w, i int) error {
+			_, err := c.Publish(b.Context(), "events", conntest.Letter(fmt.Sprint("device", w), int64(i)))
 			return err
 		})
 	})
@@ -53,7 +34,7 @@ func BenchmarkPublish(b *testing.B) {
 		w := &kafkago.Writer{
 			Addr: kafkago.TCP(dialer.Endpoints()...), Topic: "events",
 			Balancer: kafkago.Murmur2Balancer{}, RequiredAcks: kafkago.RequireAll,
-			BatchTimeout: time.Millisecond, BatchSize: publishers / 6,
+			BatchTimeout: time.Millisecond, BatchSize: conntest.Publishers / 6,
 			Transport: &kafkago.Transport{
 				Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 					return dialer.DialAddr(ctx, network, addr)
@@ -62,8 +43,8 @@ func BenchmarkPublish(b *testing.B) {
 		}
 		defer w.Close()
 		b.ResetTimer()
-		eachOf(b, b.N, func(n, i int) error {
-			m := letter(fmt.Sprint("device", n), int64(i))
+		conntest.EachOf(b, conntest.Publishers, b.N, func(n, i int) error {
+			m := conntest.Letter(fmt.Sprint("device", n), int64(i))
 			r := kafkago.Message{Key: []byte(m.Key), Value: m.Data}
 			for name, value := range m.Attributes {
 				r.Headers = append(r.Headers, kafkago.Header{Key: "ce_" + name, Value: []byte(value)})
@@ -80,7 +61,7 @@ func BenchmarkPublishOne(b *testing.B) {
 	publish(b, c, 1, 0, 10)
 	b.ResetTimer()
 	for i := range b.N {
-		if _, err := c.Publish(b.Context(), "events", letter("device", int64(i))); err != nil {
+		if _, err := c.Publish(b.Context(), "events", conntest.Letter("device", int64(i))); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -141,8 +122,8 @@ func envelope(m kafkago.Message) (*message.Message, error) {
 
 func fill(b *testing.B, c conn.Broker, n int) {
 	b.Helper()
-	eachOf(b, n, func(w, i int) error {
-		_, err := c.Publish(b.Context(), "events", letter(fmt.Sprint("device", w), int64(i)))
+	conntest.EachOf(b, conntest.Publishers, n, func(w, i int) error {
+		_, err := c.Publish(b.Context(), "events", conntest.Letter(fmt.Sprint("device", w), int64(i)))
 		return err
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync"
 	"testing"
 	"time"
 
@@ -43,102 +42,9 @@ func client(t testing.TB, s *conntest.Site, name string, parallel int) *kafka.Cl
 	return c
 }
 
-func letter(key string, seq int64) *message.Message {
-	return &message.Message{
-		Flow: "telemetry-" + key, Number: seq, Source: "test", Key: key, KeySeq: seq,
-		ParentNumber: -1, Data: []byte(`{"temp": 21.5}`),
-	}
-}
-
-// publish sends a sequence for each key, keys side by side.
 func publish(t testing.TB, c conn.Broker, keys int, from, to int64) {
 	t.Helper()
-	var all sync.WaitGroup
-	for k := range keys {
-		all.Go(func() {
-			for seq := from; seq < to; seq++ {
-				m := letter(fmt.Sprint("device", k), seq)
-				for {
-					_, err := c.Publish(t.Context(), "events", m)
-					if err == nil {
-						break
-					}
-					if t.Context().Err() != nil {
-						t.Error(err)
-						return
-					}
-				}
-			}
-		})
-	}
-	all.Wait()
-}
-
-// tally is what consumers saw: for each key the sequence numbers in the order of their first
-// arrival, and how many copies came.
-type tally struct {
-	mu     sync.Mutex
-	order  map[string][]int64
-	copies map[string]map[int64]int
-	seen   int
-	grown  chan struct{}
-}
-
-func newTally() *tally {
-	return &tally{
-		order: map[string][]int64{}, copies: map[string]map[int64]int{}, grown: make(chan struct{}),
-	}
-}
-
-func (y *tally) handle(d conn.Delivery) {
-	y.mu.Lock()
-	key, seq := d.Message.Key, d.Message.KeySeq
-	if y.copies[key] == nil {
-		y.copies[key] = map[int64]int{}
-	}
-	if y.copies[key][seq]++; y.copies[key][seq] == 1 {
-		y.order[key] = append(y.order[key], seq)
-		y.seen++
-	}
-	close(y.grown)
-	y.grown = make(chan struct{})
-	y.mu.Unlock()
-	_ = d.Ack(context.Background()) // a partition taken away is delivered again elsewhere
-}
-
-// wait returns when n different messages were seen.
-func (y *tally) wait(t testing.TB, n int) {
-	t.Helper()
-	limit := time.After(30 * time.Second) // far beyond anything that works
-	for {
-		y.mu.Lock()
-		seen, grown := y.seen, y.grown
-		y.mu.Unlock()
-		if seen >= n {
-			return
-		}
-		select {
-		case <-grown:
-		case <-limit:
-			t.Fatalf("%d of %d messages", seen, n)
-		}
-	}
-}
-
-// check wants every key's numbers from 0 to n in order.
-func (y *tally) check(t testing.TB, keys int, n int64) {
-	t.Helper()
-	want := map[string][]int64{}
-	for k := range keys {
-		for seq := range n {
-			want[fmt.Sprint("device", k)] = append(want[fmt.Sprint("device", k)], seq)
-		}
-	}
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	if diff := cmp.Diff(want, y.order); diff != "" {
-		t.Error(diff)
-	}
+	conntest.Publish(t, c, "events", keys, from, to)
 }
 
 func subscribe(t testing.TB, c conn.Broker, handle func(conn.Delivery)) {
@@ -154,11 +60,11 @@ func subscribe(t testing.TB, c conn.Broker, handle func(conn.Delivery)) {
 func TestDelivery(t *testing.T) {
 	s := start(t, 1)
 	c := client(t, s, "worker", 6)
-	got := newTally()
-	subscribe(t, c, got.handle)
+	got := conntest.NewTally(nil)
+	subscribe(t, c, got.Handle)
 	publish(t, c, 10, 0, 50)
-	got.wait(t, 500)
-	got.check(t, 10, 50)
+	got.Wait(t, 500)
+	got.Check(t, 10, 50)
 
 	t.Run("audit/all consumed/reads all", func(t *testing.T) {
 		found := 0
@@ -202,7 +108,7 @@ func TestDeclare(t *testing.T) {
 		}
 	})
 	t.Run("topic/never declared/told, and not as unknown", func(t *testing.T) {
-		_, err := c.Publish(t.Context(), "nowhere", letter("a", 0))
+		_, err := c.Publish(t.Context(), "nowhere", conntest.Letter("a", 0))
 		if err == nil || errors.Is(err, conn.ErrUnknown) {
 			t.Errorf("publish: %v", err)
 		}
@@ -302,13 +208,13 @@ func TestDisturbances(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := start(t, c.brokers)
 			producer, worker := client(t, s, "producer", 6), client(t, s, "worker", 6)
-			got := newTally()
-			subscribe(t, worker, got.handle)
+			got := conntest.NewTally(nil)
+			subscribe(t, worker, got.Handle)
 			publish(t, producer, 10, 0, 20)
 			c.disturb(t, s)
 			publish(t, producer, 10, 20, 40)
-			got.wait(t, 400)
-			got.check(t, 10, 40)
+			got.Wait(t, 400)
+			got.Check(t, 10, 40)
 		})
 	}
 }
@@ -317,13 +223,13 @@ func TestGroup(t *testing.T) {
 	t.Run("scale/1 to 3 to 1/none lost", func(t *testing.T) {
 		s := start(t, 1)
 		producer := client(t, s, "producer", 6)
-		got := newTally()
+		got := conntest.NewTally(nil)
 		workers := []*kafka.Client{client(t, s, "worker0", 6)}
-		subscribe(t, workers[0], got.handle)
+		subscribe(t, workers[0], got.Handle)
 		publish(t, producer, 10, 0, 20)
 		for _, name := range []string{"worker1", "worker2"} {
 			w := client(t, s, name, 6)
-			subscribe(t, w, got.handle)
+			subscribe(t, w, got.Handle)
 			workers = append(workers, w)
 		}
 		publish(t, producer, 10, 20, 40)
@@ -333,24 +239,24 @@ func TestGroup(t *testing.T) {
 			}
 		}
 		publish(t, producer, 10, 40, 60)
-		got.wait(t, 600)
-		got.check(t, 10, 60)
+		got.Wait(t, 600)
+		got.Check(t, 10, 60)
 	})
 
 	t.Run("takeover/a member crashes/the other one goes on", func(t *testing.T) {
 		s := start(t, 1)
 		producer := client(t, s, "producer", 2)
-		got := newTally()
+		got := conntest.NewTally(nil)
 		stays, crashes := client(t, s, "worker0", 2), client(t, s, "worker1", 2)
-		subscribe(t, stays, got.handle)
+		subscribe(t, stays, got.Handle)
 		held := make(chan conn.Delivery, 1000)
 		subscribe(t, crashes, func(d conn.Delivery) { held <- d })
 		publish(t, producer, 10, 0, 20)
 		d := <-held
 		crashes.Crash()
 		publish(t, producer, 10, 20, 40)
-		got.wait(t, 400)
-		got.check(t, 10, 40)
+		got.Wait(t, 400)
+		got.Check(t, 10, 40)
 		if err := d.Ack(t.Context()); err == nil {
 			t.Error("a delivery of the crashed member could be acknowledged")
 		}
@@ -360,34 +266,34 @@ func TestGroup(t *testing.T) {
 func TestBlackHole(t *testing.T) {
 	s := start(t, 1)
 	producer, worker := client(t, s, "producer", 2), client(t, s, "worker", 2)
-	got := newTally()
-	subscribe(t, worker, got.handle)
+	got := conntest.NewTally(nil)
+	subscribe(t, worker, got.Handle)
 	publish(t, producer, 4, 0, 5)
-	got.wait(t, 20)
+	got.Wait(t, 20)
 	heal := s.Break(t, wire.Fault{Kind: wire.Timeout, Direction: wire.Both})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	_, err := producer.Publish(ctx, "events", letter("device0", 5))
+	_, err := producer.Publish(ctx, "events", conntest.Letter("device0", 5))
 	if !errors.Is(err, conn.ErrUnknown) {
 		t.Errorf("into a black hole: %v", err)
 	}
 	heal()
 	publish(t, producer, 4, 5, 10)
-	got.wait(t, 40)
-	got.check(t, 4, 10)
+	got.Wait(t, 40)
+	got.Check(t, 4, 10)
 }
 
 func TestLatency(t *testing.T) {
 	s := start(t, 1)
 	producer, worker := client(t, s, "producer", 2), client(t, s, "worker", 2)
-	got := newTally()
+	got := conntest.NewTally(nil)
 	defer s.Break(t, wire.Fault{
 		Kind: wire.Latency, Direction: wire.Both, Latency: 80 * time.Millisecond,
 	})()
-	subscribe(t, worker, got.handle)
+	subscribe(t, worker, got.Handle)
 	publish(t, producer, 4, 0, 3)
-	got.wait(t, 12)
-	got.check(t, 4, 3)
+	got.Wait(t, 12)
+	got.Check(t, 4, 3)
 }
 
 func TestStopped(t *testing.T) {
@@ -399,7 +305,7 @@ func TestStopped(t *testing.T) {
 	}
 	// The connection that is there may fail without an answer; a new one is refused.
 	for {
-		_, err := c.Publish(t.Context(), "events", letter("device0", 1))
+		_, err := c.Publish(t.Context(), "events", conntest.Letter("device0", 1))
 		if err == nil {
 			t.Fatal("a stopped broker took a record")
 		}

@@ -19,23 +19,6 @@ import (
 	"github.com/faultline-sim/faultline/simulators/message"
 )
 
-// eachOf runs n operations in so many goroutines, each waiting for its answer.
-func eachOf(b *testing.B, workers, n int, do func(worker, i int) error) {
-	b.Helper()
-	var all sync.WaitGroup
-	for w := range workers {
-		all.Go(func() {
-			for i := w; i < n; i += workers {
-				if err := do(w, i); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-}
-
 // bare is the library's own client over the same proxy.
 func bare(s *conntest.Site) *sdk.Client {
 	dialer := s.Dialer()
@@ -60,8 +43,8 @@ func BenchmarkPublish(b *testing.B) {
 			s := start(b)
 			c := client(b, s, "producer", 6)
 			b.ResetTimer()
-			eachOf(b, workers, b.N, func(w, i int) error {
-				_, err := c.Publish(b.Context(), "events", letter(fmt.Sprint("device", w), int64(i)))
+			conntest.EachOf(b, workers, b.N, func(w, i int) error {
+				_, err := c.Publish(b.Context(), "events", conntest.Letter(fmt.Sprint("device", w), int64(i)))
 				return err
 			})
 		})
@@ -70,8 +53,8 @@ func BenchmarkPublish(b *testing.B) {
 			client(b, s, "declarer", 6).Close()
 			c := bare(s)
 			b.ResetTimer()
-			eachOf(b, workers, b.N, func(w, i int) error {
-				m := letter(fmt.Sprint("device", w), int64(i))
+			conntest.EachOf(b, workers, b.N, func(w, i int) error {
+				m := conntest.Letter(fmt.Sprint("device", w), int64(i))
 				data, err := m.Structured()
 				if err != nil {
 					return err
@@ -143,8 +126,8 @@ func BenchmarkConsume(b *testing.B) {
 
 func fill(b *testing.B, c *kinesis.Client, n int) {
 	b.Helper()
-	eachOf(b, 256, n, func(w, i int) error {
-		_, err := c.Publish(b.Context(), "events", letter(fmt.Sprint("device", w), int64(i)))
+	conntest.EachOf(b, 256, n, func(w, i int) error {
+		_, err := c.Publish(b.Context(), "events", conntest.Letter(fmt.Sprint("device", w), int64(i)))
 		return err
 	})
 }

@@ -35,15 +35,15 @@ func TestDisturbances(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := start(t)
 			producer, worker := client(t, s, "producer", 6), client(t, s, "worker", 6)
-			got := newTally()
-			subscribe(t, worker, got.handle)
+			got := conntest.NewTally(nil)
+			subscribe(t, worker, got.Handle)
 			publish(t, producer, 10, 0, 20)
 			c.disturb(t, s)
 			begun := time.Now()
 			publish(t, producer, 10, 20, 40)
-			got.wait(t, 400)
+			got.Wait(t, 400)
 			t.Logf("all was delivered %v after the heal", time.Since(begun).Round(time.Millisecond))
-			got.check(t, 10, 40)
+			got.Check(t, 10, 40)
 		})
 	}
 }
@@ -52,13 +52,13 @@ func TestGroup(t *testing.T) {
 	t.Run("scale/1 to 3 to 1/none lost, order kept", func(t *testing.T) {
 		s := start(t)
 		producer := client(t, s, "producer", 6)
-		got := newTally()
+		got := conntest.NewTally(nil)
 		workers := []*kinesis.Client{client(t, s, "worker0", 6)}
-		subscribe(t, workers[0], got.handle)
+		subscribe(t, workers[0], got.Handle)
 		publish(t, producer, 10, 0, 20)
 		for _, name := range []string{"worker1", "worker2"} {
 			w := client(t, s, name, 6)
-			subscribe(t, w, got.handle)
+			subscribe(t, w, got.Handle)
 			workers = append(workers, w)
 		}
 		publish(t, producer, 10, 20, 40)
@@ -68,26 +68,26 @@ func TestGroup(t *testing.T) {
 			}
 		}
 		publish(t, producer, 10, 40, 60)
-		got.wait(t, 600)
-		got.check(t, 10, 60)
+		got.Wait(t, 600)
+		got.Check(t, 10, 60)
 	})
 
 	t.Run("takeover/a member crashes/the other one goes on", func(t *testing.T) {
 		s := start(t)
 		producer := client(t, s, "producer", 2)
-		got := newTally()
+		got := conntest.NewTally(nil)
 		crashes, stays := client(t, s, "worker0", 2), client(t, s, "worker1", 2)
 		held := make(chan conn.Delivery, 1000)
 		subscribe(t, crashes, func(d conn.Delivery) { held <- d }) // has all, and one shard at least
-		subscribe(t, stays, got.handle)
+		subscribe(t, stays, got.Handle)
 		publish(t, producer, 10, 0, 20)
-		d := one(t, held)
+		d := conntest.Receive(t, held)
 		crashes.Crash()
 		begun := time.Now()
 		publish(t, producer, 10, 20, 40)
-		got.wait(t, 400)
+		got.Wait(t, 400)
 		t.Logf("all was delivered %v after the crash", time.Since(begun).Round(time.Millisecond))
-		got.check(t, 10, 40)
+		got.Check(t, 10, 40)
 		if err := d.Ack(t.Context()); err == nil {
 			t.Error("a delivery of the crashed member could be acknowledged")
 		}
@@ -97,17 +97,17 @@ func TestGroup(t *testing.T) {
 		s := start(t)
 		c := client(t, s, "producer", 2)
 		publish(t, c, 4, 0, 10)
-		one, other := newTally(), newTally()
-		subscribe(t, c, one.handle)
+		one, other := conntest.NewTally(nil), conntest.NewTally(nil)
+		subscribe(t, c, one.Handle)
 		err := c.Subscribe(t.Context(), conn.Subscription{
-			Channel: "events", Group: "another", Handle: other.handle,
+			Channel: "events", Group: "another", Handle: other.Handle,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, got := range []*tally{one, other} {
-			got.wait(t, 40)
-			got.check(t, 4, 10)
+		for _, got := range []*conntest.Tally{one, other} {
+			got.Wait(t, 40)
+			got.Check(t, 4, 10)
 		}
 	})
 }
@@ -115,10 +115,10 @@ func TestGroup(t *testing.T) {
 func TestSplit(t *testing.T) {
 	s := start(t)
 	producer := client(t, s, "producer", 2)
-	got := newTally()
+	got := conntest.NewTally(nil)
 	workers := []*kinesis.Client{client(t, s, "worker0", 2), client(t, s, "worker1", 2)}
 	for _, w := range workers {
-		subscribe(t, w, got.handle)
+		subscribe(t, w, got.Handle)
 	}
 	var load sync.WaitGroup
 	load.Go(func() { publish(t, producer, 10, 0, 60) })
@@ -129,21 +129,21 @@ func TestSplit(t *testing.T) {
 	}
 	load.Wait()
 	publish(t, producer, 10, 60, 80)
-	got.wait(t, 800)
-	got.check(t, 10, 80)
+	got.Wait(t, 800)
+	got.Check(t, 10, 80)
 	depthIs(t, producer, "worker", 0)
 	found := 0
 	err := producer.Audit(t.Context(), "events", func(*message.Message) error { found++; return nil })
 	if err != nil || found != 800 {
 		t.Errorf("audit found %d, %v", found, err)
 	}
-	late := newTally()
+	late := conntest.NewTally(nil)
 	err = producer.Subscribe(t.Context(), conn.Subscription{
-		Channel: "events", Group: "late", Handle: late.handle,
+		Channel: "events", Group: "late", Handle: late.Handle,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	late.wait(t, 800)
-	late.check(t, 10, 80)
+	late.Wait(t, 800)
+	late.Check(t, 10, 80)
 }

@@ -24,11 +24,11 @@ import (
 func TestDelivery(t *testing.T) {
 	s := start(t)
 	c := client(t, s, "worker", 6)
-	got := newTally()
-	subscribe(t, c, got.handle)
+	got := conntest.NewTally(nil)
+	subscribe(t, c, got.Handle)
 	publish(t, c, 10, 0, 50)
-	got.wait(t, 500)
-	got.check(t, 10, 50)
+	got.Wait(t, 500)
+	got.Check(t, 10, 50)
 
 	t.Run("audit/all consumed/reads all, each once", func(t *testing.T) {
 		found := map[string]int{}
@@ -63,7 +63,7 @@ func TestDeclare(t *testing.T) {
 			all.Go(func() { declare(t, connected(t, s, "other"), "a/b.c/%ü", 3) })
 		}
 		all.Wait()
-		if _, err := c.Publish(t.Context(), "a/b.c/%ü", letter("a", 0)); err != nil {
+		if _, err := c.Publish(t.Context(), "a/b.c/%ü", conntest.Letter("a", 0)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -82,7 +82,7 @@ func TestDeclare(t *testing.T) {
 		}
 	})
 	t.Run("channel/never declared/refused by name", func(t *testing.T) {
-		_, err := c.Publish(t.Context(), "nowhere", letter("a", 0))
+		_, err := c.Publish(t.Context(), "nowhere", conntest.Letter("a", 0))
 		refused(t, err, "client -> cloud", "nowhere")
 		err = c.Subscribe(t.Context(), conn.Subscription{Channel: "nowhere", Group: "worker"})
 		refused(t, err, "client -> cloud", "nowhere")
@@ -114,7 +114,7 @@ func TestBodies(t *testing.T) {
 	}
 	var sent []*message.Message
 	for name, body := range bodies {
-		m := letter("a", int64(len(sent))).With(func(m *message.Message) {
+		m := conntest.Letter("a", int64(len(sent))).With(func(m *message.Message) {
 			m.Data, m.Headers = body, map[string]string{"case": name}
 		})
 		sent = append(sent, m)
@@ -125,22 +125,22 @@ func TestBodies(t *testing.T) {
 	got := make(chan conn.Delivery, len(sent))
 	subscribe(t, c, func(d conn.Delivery) { got <- d })
 	for _, want := range sent {
-		d := one(t, got)
+		d := conntest.Receive(t, got)
 		if diff := cmp.Diff(want, d.Message, cmp.Comparer(bytes.Equal)); diff != "" || d.Err != nil {
 			t.Errorf("%v %.2000s", d.Err, diff)
 		}
 	}
 	t.Run("body/above the limit/refused by name", func(t *testing.T) {
-		m := letter("a", 9).With(func(m *message.Message) { m.Data = make([]byte, 1<<20) })
+		m := conntest.Letter("a", 9).With(func(m *message.Message) { m.Data = make([]byte, 1<<20) })
 		_, err := c.Publish(t.Context(), "events", m)
 		refused(t, err, "client -> cloud", "events", "1048576")
 	})
 	t.Run("key/too long for a partition key/goes by its hash", func(t *testing.T) {
-		m := letter(strings.Repeat("ü", 300), 0)
+		m := conntest.Letter(strings.Repeat("ü", 300), 0)
 		if _, err := c.Publish(t.Context(), "events", m); err != nil {
 			t.Fatal(err)
 		}
-		if d := one(t, got); d.Err != nil || d.Message.Key != m.Key {
+		if d := conntest.Receive(t, got); d.Err != nil || d.Message.Key != m.Key {
 			t.Errorf("got %+v", d)
 		}
 	})
@@ -152,7 +152,8 @@ func TestSettle(t *testing.T) {
 	got := make(chan conn.Delivery, 100)
 	subscribe(t, c, func(d conn.Delivery) { got <- d })
 	publish(t, c, 1, 0, 3)
-	first, second, third := one(t, got), one(t, got), one(t, got)
+	first, second := conntest.Receive(t, got), conntest.Receive(t, got)
+	third := conntest.Receive(t, got)
 
 	t.Run("checkpoint/out of order/lowest contiguous", func(t *testing.T) {
 		for _, d := range []conn.Delivery{third, second} {
@@ -163,7 +164,7 @@ func TestSettle(t *testing.T) {
 		if err := first.Nack(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		again := one(t, got)
+		again := conntest.Receive(t, got)
 		if again.Offset != first.Offset || !again.Redelivered || first.Redelivered {
 			t.Errorf("got offset %d, redelivered %v", again.Offset, again.Redelivered)
 		}
@@ -196,7 +197,10 @@ func TestPrefetchBoundsWhatIsInHand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hand := []conn.Delivery{one(t, got), one(t, got), one(t, got)}
+	var hand []conn.Delivery
+	for range 3 {
+		hand = append(hand, conntest.Receive(t, got))
+	}
 	for range 37 {
 		if n := len(got); n > 0 {
 			t.Fatalf("%d in hand, want 3", 3+n)
@@ -206,28 +210,28 @@ func TestPrefetchBoundsWhatIsInHand(t *testing.T) {
 		if err := d.Ack(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		hand = append(hand, one(t, got))
+		hand = append(hand, conntest.Receive(t, got))
 	}
 }
 
 func TestBlackHole(t *testing.T) {
 	s := start(t)
 	producer, worker := client(t, s, "producer", 2), client(t, s, "worker", 2)
-	got := newTally()
-	subscribe(t, worker, got.handle)
+	got := conntest.NewTally(nil)
+	subscribe(t, worker, got.Handle)
 	publish(t, producer, 4, 0, 5)
-	got.wait(t, 20)
+	got.Wait(t, 20)
 	heal := s.Break(t, wire.Fault{Kind: wire.Timeout, Direction: wire.Both})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	_, err := producer.Publish(ctx, "events", letter("device0", 5))
+	_, err := producer.Publish(ctx, "events", conntest.Letter("device0", 5))
 	if !errors.Is(err, conn.ErrUnknown) {
 		t.Errorf("into a black hole: %v", err)
 	}
 	heal()
 	publish(t, producer, 4, 5, 10)
-	got.wait(t, 40)
-	got.check(t, 4, 10)
+	got.Wait(t, 40)
+	got.Check(t, 4, 10)
 }
 
 func TestCloseLeavesNothing(t *testing.T) {
@@ -246,10 +250,10 @@ func TestCloseLeavesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			declare(t, c, "events", 3)
-			got := newTally()
-			subscribe(t, c, got.handle)
+			got := conntest.NewTally(nil)
+			subscribe(t, c, got.Handle)
 			publish(t, c, 4, 0, 5)
-			got.wait(t, 20) // again those that were settled when the wire was out of order
+			got.Wait(t, 20) // again those that were settled when the wire was out of order
 			heal := func() {}
 			if fault != "" {
 				heal = s.Break(t, wire.Fault{Kind: fault, Direction: wire.Both})
@@ -261,7 +265,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 			t.Logf("closed in %v", time.Since(begun).Round(time.Millisecond))
 			heal()
 			conntest.NoneLeft(t, before)
-			_, err := c.Publish(t.Context(), "events", letter("a", 0))
+			_, err := c.Publish(t.Context(), "events", conntest.Letter("a", 0))
 			if err == nil || errors.Is(err, conn.ErrUnknown) {
 				t.Errorf("a closed client published: %v", err)
 			}

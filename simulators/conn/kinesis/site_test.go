@@ -54,3 +54,13 @@ func subscribe(t testing.TB, c conn.Broker, handle func(conn.Delivery)) {
 		t.Fatal(err)
 	}
 }
+
+func publish(t testing.TB, c conn.Broker, keys int, from, to int64) {
+	t.Helper()
+	conntest.Publish(t, c, "events", keys, from, to)
+}
+
+func depthIs(t testing.TB, c conn.Broker, group string, want int64) {
+	t.Helper()
+	conntest.DepthIs(t, c, "events", group, want)
+}

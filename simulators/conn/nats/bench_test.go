@@ -10,27 +10,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
+	"github.com/faultline-sim/faultline/simulators/conn/conntest"
 	"github.com/faultline-sim/faultline/simulators/message"
 )
-
-// publishers is how many publish at once, each waiting for its answer.
-const publishers = 64
-
-func eachOf(b *testing.B, n int, do func(worker, i int) error) {
-	b.Helper()
-	var all sync.WaitGroup
-	for w := range publishers {
-		all.Go(func() {
-			for i := w; i < n; i += publishers {
-				if err := do(w, i); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-}
 
 // bare writes the same message by the library alone.
 func bare(m *message.Message) *natsgo.Msg {
@@ -47,7 +29,7 @@ func BenchmarkPublish(b *testing.B) {
 	b.Run("client", func(b *testing.B) {
 		c := client(b, start(b, nil), "producer")
 		b.ResetTimer()
-		eachOf(b, b.N, func(w, i int) error {
+		conntest.EachOf(b, conntest.Publishers, b.N, func(w, i int) error {
 			_, err := c.Publish(b.Context(), "events", letter(fmt.Sprint("device", w), int64(i)))
 			return err
 		})
@@ -60,7 +42,7 @@ func BenchmarkPublish(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.ResetTimer()
-		eachOf(b, b.N, func(w, i int) error {
+		conntest.EachOf(b, conntest.Publishers, b.N, func(w, i int) error {
 			_, err := js.PublishMsg(b.Context(), bare(letter(fmt.Sprint("device", w), int64(i))))
 			return err
 		})
@@ -71,7 +53,7 @@ func BenchmarkPublish(b *testing.B) {
 // and acknowledges. Time runs from the first message in hand.
 func BenchmarkConsume(b *testing.B) {
 	fill := func(b *testing.B, c conn.Broker) {
-		eachOf(b, b.N+1, func(w, i int) error {
+		conntest.EachOf(b, conntest.Publishers, b.N+1, func(w, i int) error {
 			_, err := c.Publish(b.Context(), "events", letter(fmt.Sprint("device", w), int64(i)))
 			return err
 		})

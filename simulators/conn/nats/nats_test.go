@@ -76,18 +76,6 @@ type wired struct {
 
 func (w wired) Dial(string, string) (net.Conn, error) { return w.site.Dialer().Dial(w.ctx) }
 
-// next waits for a delivery.
-func next(t testing.TB, got <-chan conn.Delivery) conn.Delivery {
-	t.Helper()
-	select {
-	case d := <-got:
-		return d
-	case <-time.After(10 * time.Second):
-		t.Fatal("no delivery within 10 s")
-		return conn.Delivery{}
-	}
-}
-
 func subscribe(t testing.TB, c conn.Broker) <-chan conn.Delivery {
 	t.Helper()
 	got := make(chan conn.Delivery, 1000)
@@ -107,7 +95,7 @@ func TestWhatIsNoEnvelopeIsToldAsItIs(t *testing.T) {
 	if err := byHand(t, s).Publish("events.0", []byte("plain text")); err != nil {
 		t.Fatal(err)
 	}
-	d := next(t, got)
+	d := conntest.Receive(t, got)
 	if d.Err == nil || d.Message != nil || string(d.Raw) != "plain text" {
 		t.Errorf("delivery %+v, want an error and the bytes", d)
 	}

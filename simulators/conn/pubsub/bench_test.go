@@ -20,26 +20,6 @@ import (
 	"github.com/faultline-sim/faultline/simulators/message"
 )
 
-// publishers is how many publish at once, each waiting for its answer.
-const publishers = 64
-
-// eachOf runs n operations in as many goroutines as there are publishers.
-func eachOf(b *testing.B, n int, do func(worker, i int) error) {
-	b.Helper()
-	var all sync.WaitGroup
-	for w := range publishers {
-		all.Go(func() {
-			for i := w; i < n; i += publishers {
-				if err := do(w, i); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-}
-
 // bare is a connection over the same wire, without a client of ours.
 func bare(b *testing.B, s *conntest.Site) *grpc.ClientConn {
 	b.Helper()
@@ -71,8 +51,8 @@ func BenchmarkPublish(b *testing.B) {
 	b.Run("client", func(b *testing.B) {
 		c := client(b, start(b), "producer")
 		b.ResetTimer()
-		eachOf(b, b.N, func(w, i int) error {
-			_, err := c.Publish(b.Context(), "events", letter(fmt.Sprint("device", w), int64(i)))
+		conntest.EachOf(b, conntest.Publishers, b.N, func(w, i int) error {
+			_, err := c.Publish(b.Context(), "events", conntest.Letter(fmt.Sprint("device", w), int64(i)))
 			return err
 		})
 	})
@@ -89,8 +69,8 @@ func BenchmarkPublish(b *testing.B) {
 		p.EnableMessageOrdering = true
 		p.PublishSettings.DelayThreshold = time.Millisecond
 		b.ResetTimer()
-		eachOf(b, b.N, func(w, i int) error {
-			m := letter(fmt.Sprint("device", w), int64(i))
+		conntest.EachOf(b, conntest.Publishers, b.N, func(w, i int) error {
+			m := conntest.Letter(fmt.Sprint("device", w), int64(i))
 			_, err := p.Publish(b.Context(), &library.Message{
 				Data: m.Data, OrderingKey: m.Key, Attributes: attributes(m),
 			}).Get(b.Context())
@@ -102,8 +82,8 @@ func BenchmarkPublish(b *testing.B) {
 		client(b, s, "declarer")
 		p := pb.NewPublisherClient(bare(b, s))
 		b.ResetTimer()
-		eachOf(b, b.N, func(w, i int) error {
-			m := letter(fmt.Sprint("device", w), int64(i))
+		conntest.EachOf(b, conntest.Publishers, b.N, func(w, i int) error {
+			m := conntest.Letter(fmt.Sprint("device", w), int64(i))
 			_, err := p.Publish(b.Context(), &pb.PublishRequest{
 				Topic: "projects/faultline/topics/events", Messages: []*pb.PubsubMessage{{
 					Data: m.Data, OrderingKey: m.Key, Attributes: attributes(m),
@@ -118,7 +98,7 @@ func BenchmarkPublish(b *testing.B) {
 func BenchmarkPublishOne(b *testing.B) {
 	c := client(b, start(b), "producer")
 	for i := range b.N {
-		if _, err := c.Publish(b.Context(), "events", letter("device", int64(i))); err != nil {
+		if _, err := c.Publish(b.Context(), "events", conntest.Letter("device", int64(i))); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -177,8 +157,8 @@ func BenchmarkConsume(b *testing.B) {
 
 func fill(b *testing.B, c conn.Broker, channel string, n int) {
 	b.Helper()
-	eachOf(b, n, func(w, i int) error {
-		_, err := c.Publish(b.Context(), channel, letter(fmt.Sprint("device", w), int64(i)))
+	conntest.EachOf(b, conntest.Publishers, n, func(w, i int) error {
+		_, err := c.Publish(b.Context(), channel, conntest.Letter(fmt.Sprint("device", w), int64(i)))
 		return err
 	})
 }

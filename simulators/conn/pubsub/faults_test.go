@@ -35,7 +35,7 @@ func TestPublish(t *testing.T) {
 				m.Headers = map[string]string{"reason": strings.Repeat("그래서 ", 2000)}
 			},
 		} {
-			m := letter("device", 1).With(change)
+			m := conntest.Letter("device", 1).With(change)
 			if _, err := c.Publish(t.Context(), "notes", m); err != nil {
 				t.Fatal(err)
 			}
@@ -57,8 +57,8 @@ func TestPublish(t *testing.T) {
 		s := start(t)
 		c := client(t, s, "one")
 		for _, m := range []*message.Message{
-			letter("a", 1).With(func(m *message.Message) { m.Data = make([]byte, 10_000_001) }),
-			letter("a", 1).With(func(m *message.Message) {
+			conntest.Letter("a", 1).With(func(m *message.Message) { m.Data = make([]byte, 10_000_001) }),
+			conntest.Letter("a", 1).With(func(m *message.Message) {
 				m.Headers = map[string]string{"reason": strings.Repeat("x", 200_000)}
 			}),
 		} {
@@ -71,7 +71,7 @@ func TestPublish(t *testing.T) {
 	t.Run("no such channel/refused, says what to do", func(t *testing.T) {
 		s := start(t)
 		c := client(t, s, "one")
-		_, err := c.Publish(t.Context(), "nowhere", letter("a", 1))
+		_, err := c.Publish(t.Context(), "nowhere", conntest.Letter("a", 1))
 		if !errors.Is(err, conn.ErrRefused) || !strings.Contains(err.Error(), "declare the channel") {
 			t.Error(err)
 		}
@@ -86,10 +86,10 @@ func TestPublish(t *testing.T) {
 		if err := s.Engine.Kill(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), far)
+		ctx, cancel := context.WithTimeout(t.Context(), conntest.Patience)
 		defer cancel()
 		for { // the first ones may have been on their way
-			_, err := c.Publish(ctx, "notes", letter("a", 1))
+			_, err := c.Publish(ctx, "notes", conntest.Letter("a", 1))
 			if err == nil || ctx.Err() != nil {
 				t.Fatal(err)
 			}
@@ -104,7 +104,7 @@ func TestPublish(t *testing.T) {
 		defer s.Break(t, wire.Fault{Kind: wire.Timeout, Direction: wire.Both})()
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		_, err := c.Publish(ctx, "notes", letter("a", 1))
+		_, err := c.Publish(ctx, "notes", conntest.Letter("a", 1))
 		if !errors.Is(err, conn.ErrUnknown) {
 			t.Error(err)
 		}
@@ -125,52 +125,52 @@ func TestFaults(t *testing.T) {
 			t.Run(string(kind), func(t *testing.T) {
 				s := start(t)
 				c := client(t, s, "one")
-				seen := newTally()
-				subscribe(t, c, "events", "workers", seen.ack)
-				publish(t, c, "events", 4, 10)
-				seen.wait(t, 40)
+				seen := conntest.NewTally(nil)
+				subscribe(t, c, "events", "workers", seen.Handle)
+				conntest.Publish(t, c, "events", 4, 0, 10)
+				seen.Wait(t, 40)
 				drained(t, s, "events", "workers")
 				heal := s.Break(t, wire.Fault{Kind: kind, Direction: wire.Both})
 				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-				if _, err := c.Publish(ctx, "notes", letter("extra", 0)); err == nil {
+				if _, err := c.Publish(ctx, "notes", conntest.Letter("extra", 0)); err == nil {
 					t.Error("published over a broken wire")
 				}
 				cancel()
 				heal()
-				publish(t, c, "events", 6, 30)
-				seen.wait(t, 6*30)
-				seen.check(t, 6, 30)
+				conntest.Publish(t, c, "events", 6, 0, 30)
+				seen.Wait(t, 6*30)
+				seen.Check(t, 6, 30)
 			})
 		}
 	})
 	t.Run("engine stopped and killed/data kept, clients back", func(t *testing.T) {
 		s := start(t)
 		c := client(t, s, "one")
-		publish(t, c, "events", 3, 10)
+		conntest.Publish(t, c, "events", 3, 0, 10)
 		s.Restart(t, s.Engine.Stop)
 		s.Restart(t, s.Engine.Kill)
-		seen := newTally()
-		subscribe(t, c, "events", "workers", seen.ack)
-		seen.wait(t, 30)
+		seen := conntest.NewTally(nil)
+		subscribe(t, c, "events", "workers", seen.Handle)
+		seen.Wait(t, 30)
 		s.Restart(t, s.Engine.Stop)
-		publish(t, c, "events", 3, 20)
-		seen.wait(t, 60)
-		seen.check(t, 3, 20)
+		conntest.Publish(t, c, "events", 3, 0, 20)
+		seen.Wait(t, 60)
+		seen.Check(t, 3, 20)
 	})
 	t.Run("crash/what it held goes to another", func(t *testing.T) {
 		s := start(t)
 		one, two := client(t, s, "one"), client(t, s, "two")
 		held := make(chan conn.Delivery, 20)
 		subscribe(t, one, "events", "workers", func(d conn.Delivery) { held <- d })
-		publish(t, two, "events", 3, 5)
+		conntest.Publish(t, two, "events", 3, 0, 5)
 		for range 3 {
-			receive(t, held)
+			conntest.Receive(t, held)
 		}
 		one.Crash()
-		seen := newTally()
-		subscribe(t, two, "events", "workers", seen.ack)
-		seen.wait(t, 15)
-		seen.check(t, 3, 5)
+		seen := conntest.NewTally(nil)
+		subscribe(t, two, "events", "workers", seen.Handle)
+		seen.Wait(t, 15)
+		seen.Check(t, 3, 5)
 		if err := one.Close(); err != nil {
 			t.Error(err)
 		}
@@ -185,13 +185,13 @@ func TestFaults(t *testing.T) {
 				one, two := client(t, s, "one"), client(t, s, "two")
 				held := make(chan conn.Delivery, 20)
 				cancel := subscribe(t, one, "events", "workers", func(d conn.Delivery) { held <- d })
-				publish(t, two, "events", 3, 5)
-				late := receive(t, held)
+				conntest.Publish(t, two, "events", 3, 0, 5)
+				late := conntest.Receive(t, held)
 				leave(one, cancel)
-				seen := newTally()
-				subscribe(t, two, "events", "workers", seen.ack)
-				seen.wait(t, 15)
-				seen.check(t, 3, 5)
+				seen := conntest.NewTally(nil)
+				subscribe(t, two, "events", "workers", seen.Handle)
+				seen.Wait(t, 15)
+				seen.Check(t, 3, 5)
 				if err := late.Ack(t.Context()); err == nil {
 					t.Error("acknowledged what was given back")
 				}
@@ -203,8 +203,8 @@ func TestFaults(t *testing.T) {
 		one, two := client(t, s, "one"), client(t, s, "two")
 		held, other := make(chan conn.Delivery, 1), make(chan conn.Delivery, 1)
 		subscribe(t, one, "jobs", "workers", func(d conn.Delivery) { held <- d })
-		publish(t, one, "jobs", 1, 1)
-		d := receive(t, held)
+		conntest.Publish(t, one, "jobs", 1, 0, 1)
+		d := conntest.Receive(t, held)
 		subscribe(t, two, "jobs", "workers", func(d conn.Delivery) { other <- d })
 		select {
 		case <-other:
@@ -229,14 +229,14 @@ func TestClose(t *testing.T) {
 			c := client(t, s, "one")
 			held := make(chan conn.Delivery, 20)
 			subscribe(t, c, "events", "workers", func(d conn.Delivery) { held <- d })
-			publish(t, c, "events", 3, 5)
-			receive(t, held)
+			conntest.Publish(t, c, "events", 3, 0, 5)
+			conntest.Receive(t, held)
 			if kind != "" {
 				defer s.Break(t, wire.Fault{Kind: kind, Direction: wire.Both})()
 			}
 			var waiting sync.WaitGroup
 			for range 3 {
-				waiting.Go(func() { _, _ = c.Publish(t.Context(), "events", letter("late", 1)) })
+				waiting.Go(func() { _, _ = c.Publish(t.Context(), "events", conntest.Letter("late", 1)) })
 			}
 			if err := c.Close(); err != nil {
 				t.Error(err)
@@ -263,7 +263,7 @@ func TestState(t *testing.T) {
 		s.Restart(t, s.Engine.Kill)
 		var got []string
 		for range 3 {
-			got = append(got, receive(t, states))
+			got = append(got, conntest.Receive(t, states))
 		}
 		if want := []string{"connect", "disconnect", "connect"}; !slices.Equal(got, want) {
 			t.Errorf("states %v", got)

@@ -3,11 +3,9 @@ package pubsub_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -20,9 +18,6 @@ import (
 	service "github.com/faultline-sim/faultline/topology/engine/embedded/pubsub"
 	"github.com/faultline-sim/faultline/topology/policy"
 )
-
-// far is beyond anything that works.
-const far = 40 * time.Second
 
 // channels are an ordered one with two groups, one that dead-letters natively, and one without
 // groups.
@@ -63,106 +58,6 @@ func client(t testing.TB, s *conntest.Site, name string) *pubsub.Client {
 	return c
 }
 
-func letter(key string, seq int64) *message.Message {
-	return &message.Message{
-		Flow: "telemetry-" + key, Number: seq, Source: "test", Key: key, KeySeq: seq,
-		ParentNumber: -1, Data: []byte(`{"temp": 21.5}`),
-	}
-}
-
-// publish sends a sequence for each key, keys side by side, each message until it is answered well.
-func publish(t testing.TB, c conn.Broker, channel string, keys int, n int64) {
-	t.Helper()
-	var all sync.WaitGroup
-	for k := range keys {
-		all.Go(func() {
-			for seq := range n {
-				m := letter(fmt.Sprint("device", k), seq)
-				for {
-					_, err := c.Publish(t.Context(), channel, m)
-					if err == nil {
-						break
-					}
-					if t.Context().Err() != nil {
-						t.Error(err)
-						return
-					}
-				}
-			}
-		})
-	}
-	all.Wait()
-}
-
-// tally is what consumers saw: for each key the sequence numbers in the order of their first
-// arrival, and how many copies came.
-type tally struct {
-	mu     sync.Mutex
-	order  map[string][]int64
-	copies map[string]int
-	seen   int
-	grown  chan struct{}
-}
-
-func newTally() *tally {
-	return &tally{order: map[string][]int64{}, copies: map[string]int{}, grown: make(chan struct{})}
-}
-
-// note counts a delivery and says which copy of its message it is, from 1.
-func (y *tally) note(d conn.Delivery) int {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	m := d.Message
-	y.copies[m.ID()]++
-	if y.copies[m.ID()] == 1 {
-		y.order[m.Key] = append(y.order[m.Key], m.KeySeq)
-		y.seen++
-	}
-	close(y.grown)
-	y.grown = make(chan struct{})
-	return y.copies[m.ID()]
-}
-
-func (y *tally) ack(d conn.Delivery) {
-	y.note(d)
-	_ = d.Ack(context.Background()) // what was given back is delivered again
-}
-
-// wait returns when n different messages were seen.
-func (y *tally) wait(t testing.TB, n int) {
-	t.Helper()
-	limit := time.After(far)
-	for {
-		y.mu.Lock()
-		seen, grown := y.seen, y.grown
-		y.mu.Unlock()
-		if seen >= n {
-			return
-		}
-		select {
-		case <-grown:
-		case <-limit:
-			t.Fatalf("%d of %d messages", seen, n)
-		}
-	}
-}
-
-// check wants every key's numbers from 0 to n in order.
-func (y *tally) check(t testing.TB, keys int, n int64) {
-	t.Helper()
-	want := map[string][]int64{}
-	for k := range keys {
-		for seq := range n {
-			want[fmt.Sprint("device", k)] = append(want[fmt.Sprint("device", k)], seq)
-		}
-	}
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	if diff := cmp.Diff(want, y.order); diff != "" {
-		t.Error(diff)
-	}
-}
-
 func subscribe(
 	t testing.TB, c conn.Broker, channel, group string, handle func(conn.Delivery),
 ) (leave context.CancelFunc) {
@@ -174,18 +69,6 @@ func subscribe(
 		t.Fatal(err)
 	}
 	return cancel
-}
-
-// receive waits for one of what a channel of Go carries.
-func receive[T any](t testing.TB, from <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-from:
-		return v
-	case <-time.After(far):
-		t.Fatal("nothing came")
-	}
-	panic("not reached")
 }
 
 // audit is the numbers of all messages in a channel, sorted.
@@ -206,26 +89,21 @@ func audit(t testing.TB, c conn.Broker, channel string) []int64 {
 // emptied waits until nobody holds anything at the engine any more.
 func emptied(t testing.TB, s *conntest.Site) {
 	t.Helper()
-	for limit := time.Now().Add(far); ; time.Sleep(time.Millisecond) {
+	conntest.Eventually(t, "nobody to hold anything", func() (any, bool) {
 		held := s.Engine.(engine.Holder).Held()
-		if len(held) == 0 {
-			return
-		}
-		if time.Now().After(limit) {
-			t.Fatalf("still held: %v", held)
-		}
-	}
+		return held, len(held) == 0
+	})
 }
 
 func TestOrder(t *testing.T) {
 	t.Run("competing consumers, one comes later and goes/each key in order", func(t *testing.T) {
 		s := start(t)
-		seen := newTally()
+		seen := conntest.NewTally(nil)
 		producer, one, two := client(t, s, "producer"), client(t, s, "one"), client(t, s, "two")
-		subscribe(t, one, "events", "workers", seen.ack)
+		subscribe(t, one, "events", "workers", seen.Handle)
 		half := make(chan struct{})
 		leave := subscribe(t, two, "events", "workers", func(d conn.Delivery) {
-			seen.ack(d)
+			seen.Handle(d)
 			if d.Message.KeySeq == 20 && d.Message.Key == "device3" {
 				close(half)
 			}
@@ -237,17 +115,17 @@ func TestOrder(t *testing.T) {
 			}
 			leave()
 		}()
-		publish(t, producer, "events", 8, 100)
-		seen.wait(t, 800)
-		seen.check(t, 8, 100)
+		conntest.Publish(t, producer, "events", 8, 0, 100)
+		seen.Wait(t, 800)
+		seen.Check(t, 8, 100)
 	})
 	t.Run("some given back/what follows waits", func(t *testing.T) {
 		s := start(t)
-		seen := newTally()
+		seen := conntest.NewTally(nil)
 		handled := map[string][]int64{}
 		var mu sync.Mutex
 		handle := func(d conn.Delivery) {
-			if copies := seen.note(d); copies == 1 && d.Message.KeySeq%5 == 2 {
+			if copies := seen.Note(d); copies == 1 && d.Message.KeySeq%5 == 2 {
 				_ = d.Nack(t.Context())
 				return
 			}
@@ -259,8 +137,8 @@ func TestOrder(t *testing.T) {
 		for _, name := range []string{"one", "two"} {
 			subscribe(t, client(t, s, name), "events", "workers", handle)
 		}
-		publish(t, client(t, s, "producer"), "events", 4, 50)
-		seen.wait(t, 200)
+		conntest.Publish(t, client(t, s, "producer"), "events", 4, 0, 50)
+		seen.Wait(t, 200)
 		drained(t, s, "events", "workers")
 		mu.Lock()
 		defer mu.Unlock()
@@ -276,24 +154,22 @@ func TestOrder(t *testing.T) {
 func drained(t testing.TB, s *conntest.Site, channel, group string) {
 	t.Helper()
 	at := engine.Waiting{Channel: channel, Client: group + "-0"}
-	for limit := time.Now().Add(far); s.Engine.(engine.Holder).Held()[at] > 0; {
-		if time.Now().After(limit) {
-			t.Fatalf("%d left", s.Engine.(engine.Holder).Held()[at])
-		}
-		time.Sleep(time.Millisecond)
-	}
+	conntest.Eventually(t, "the group to be done", func() (any, bool) {
+		n := s.Engine.(engine.Holder).Held()[at]
+		return n, n == 0
+	})
 }
 
 func TestDelivery(t *testing.T) {
 	t.Run("published before the group subscribes/kept", func(t *testing.T) {
 		s := start(t)
 		c := client(t, s, "one")
-		publish(t, c, "events", 2, 10)
+		conntest.Publish(t, c, "events", 2, 0, 10)
 		for _, group := range []string{"workers", "archive"} {
-			seen := newTally()
-			subscribe(t, c, "events", group, seen.ack)
-			seen.wait(t, 20)
-			seen.check(t, 2, 10)
+			seen := conntest.NewTally(nil)
+			subscribe(t, c, "events", group, seen.Handle)
+			seen.Wait(t, 20)
+			seen.Check(t, 2, 10)
 		}
 		emptied(t, s)
 	})
@@ -309,8 +185,8 @@ func TestDelivery(t *testing.T) {
 			}
 			_ = d.Ack(t.Context())
 		})
-		publish(t, c, "events", 1, 1)
-		if first, second := receive(t, got), receive(t, got); first || !second {
+		conntest.Publish(t, c, "events", 1, 0, 1)
+		if first, second := conntest.Receive(t, got), conntest.Receive(t, got); first || !second {
 			t.Errorf("redelivered %v, then %v", first, second)
 		}
 	})
@@ -325,9 +201,9 @@ func TestDelivery(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		publish(t, c, "jobs", 1, 12)
+		conntest.Publish(t, c, "jobs", 1, 0, 12)
 		for range 12 {
-			d := receive(t, deliveries)
+			d := conntest.Receive(t, deliveries)
 			if waiting := len(deliveries); waiting > 2 {
 				t.Fatalf("%d more in hand", waiting)
 			}
@@ -341,8 +217,8 @@ func TestDelivery(t *testing.T) {
 		c := client(t, s, "one")
 		deliveries := make(chan conn.Delivery, 1)
 		subscribe(t, c, "events", "workers", func(d conn.Delivery) { deliveries <- d })
-		publish(t, c, "events", 1, 1)
-		d := receive(t, deliveries)
+		conntest.Publish(t, c, "events", 1, 0, 1)
+		d := conntest.Receive(t, deliveries)
 		if err := errors.Join(d.Ack(t.Context()), d.Ack(t.Context())); err == nil {
 			t.Error("no error")
 		}
@@ -350,11 +226,11 @@ func TestDelivery(t *testing.T) {
 	t.Run("a group that was not declared/what comes from then on", func(t *testing.T) {
 		s := start(t)
 		c := client(t, s, "one")
-		seen := newTally()
-		subscribe(t, c, "events", "late comers", seen.ack)
-		publish(t, c, "events", 2, 5)
-		seen.wait(t, 10)
-		seen.check(t, 2, 5)
+		seen := conntest.NewTally(nil)
+		subscribe(t, c, "events", "late comers", seen.Handle)
+		conntest.Publish(t, c, "events", 2, 0, 5)
+		seen.Wait(t, 10)
+		seen.Check(t, 2, 5)
 	})
 }
 
@@ -368,9 +244,9 @@ func TestDeadLetter(t *testing.T) {
 				attempts <- d.Attempt
 				_ = d.Nack(t.Context())
 			})
-			publish(t, c, "jobs", 1, 1)
+			conntest.Publish(t, c, "jobs", 1, 0, 1)
 			for want := 1; want <= 5; want++ {
-				if got := receive(t, attempts); got != want {
+				if got := conntest.Receive(t, attempts); got != want {
 					t.Fatalf("attempt %d, want %d", got, want)
 				}
 			}
@@ -378,7 +254,7 @@ func TestDeadLetter(t *testing.T) {
 				others <- d.Attempt
 				_ = d.Ack(t.Context())
 			})
-			if got := receive(t, others); got != 1 {
+			if got := conntest.Receive(t, others); got != 1 {
 				t.Errorf("the other group's attempt is %d", got)
 			}
 			emptied(t, s)
@@ -409,7 +285,7 @@ func TestAudit(t *testing.T) {
 	t.Run("no groups/all of it, each once, again and again", func(t *testing.T) {
 		s := start(t)
 		c := client(t, s, "one")
-		publish(t, c, "notes", 1, 1500)
+		conntest.Publish(t, c, "notes", 1, 0, 1500)
 		want := make([]int64, 1500)
 		for i := range want {
 			want[i] = int64(i)
@@ -423,7 +299,7 @@ func TestAudit(t *testing.T) {
 	t.Run("ended by who reads/all is there again", func(t *testing.T) {
 		s := start(t)
 		c := client(t, s, "one")
-		publish(t, c, "notes", 1, 10)
+		conntest.Publish(t, c, "notes", 1, 0, 10)
 		enough := errors.New("enough")
 		err := c.Audit(t.Context(), "notes", func(*message.Message) error { return enough })
 		if !errors.Is(err, enough) {

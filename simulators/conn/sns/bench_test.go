@@ -2,7 +2,6 @@ package sns_test
 
 import (
 	"fmt"
-	"sync"
 	"testing"
 
 	sdk "github.com/aws/aws-sdk-go-v2/service/sns"
@@ -11,27 +10,8 @@ import (
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/aws"
 	"github.com/faultline-sim/faultline/simulators/conn/aws/awstest"
+	"github.com/faultline-sim/faultline/simulators/conn/conntest"
 )
-
-// publishers is how many publish at once, each waiting for its answer.
-const publishers = 64
-
-// eachOf runs n operations in as many goroutines as there are publishers.
-func eachOf(b *testing.B, n int, do func(worker, i int) error) {
-	b.Helper()
-	var all sync.WaitGroup
-	for w := range publishers {
-		all.Go(func() {
-			for i := w; i < n; i += publishers {
-				if err := do(w, i); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-}
 
 // BenchmarkPublish compares Publish with a bare loop over the same library, which makes a request a
 // message with as few attributes as it can. The ratio of ops is what the client costs.
@@ -41,8 +21,8 @@ func BenchmarkPublish(b *testing.B) {
 		c := client(b, awstest.Start(b, "sns"), "producer", nil)
 		declare(b, c, ch)
 		b.ResetTimer()
-		eachOf(b, b.N, func(w, i int) error {
-			_, err := c.Publish(b.Context(), "bench", letter(fmt.Sprint("device", w), int64(i)))
+		conntest.EachOf(b, conntest.Publishers, b.N, func(w, i int) error {
+			_, err := c.Publish(b.Context(), "bench", conntest.Letter(fmt.Sprint("device", w), int64(i)))
 			return err
 		})
 	})
@@ -53,8 +33,8 @@ func BenchmarkPublish(b *testing.B) {
 		defer link.Close()
 		api := sdk.NewFromConfig(link.Config())
 		b.ResetTimer()
-		eachOf(b, b.N, func(w, i int) error {
-			m := letter(fmt.Sprint("device", w), int64(i))
+		conntest.EachOf(b, conntest.Publishers, b.N, func(w, i int) error {
+			m := conntest.Letter(fmt.Sprint("device", w), int64(i))
 			_, err := api.Publish(b.Context(), &sdk.PublishInput{
 				TopicArn: new("arn:aws:sns:us-east-1:123456789012:bench.fifo"),
 				Message:  new(string(m.Data)), MessageGroupId: &m.Key, MessageDeduplicationId: new(m.ID()),

@@ -22,9 +22,6 @@ import (
 	"github.com/faultline-sim/faultline/topology/wire"
 )
 
-// patience bounds every wait; nothing that works takes as long.
-const patience = 30 * time.Second
-
 func client(t testing.TB, s *conntest.Site, name string, filters sns.Filters) *sns.Client {
 	t.Helper()
 	c := sns.New(conn.Config{Dialer: s.Dialer(), Client: name}, filters)
@@ -47,81 +44,19 @@ func channel(name, key string, groups ...string) *topology.Channel {
 	return &topology.Channel{Ref: "cloud/" + name, Key: key, Groups: groups}
 }
 
-func letter(key string, seq int64) *message.Message {
-	return &message.Message{
-		Flow: "telemetry-" + key, Number: seq, Source: "test", Key: key, KeySeq: seq,
-		ParentNumber: -1, Data: []byte(`{"temp": 21.5}`),
-	}
-}
-
-// publish sends a sequence for each key, keys side by side.
-func publish(t testing.TB, c conn.Broker, channel string, keys int, to int64) {
-	t.Helper()
-	var all sync.WaitGroup
-	for k := range keys {
-		all.Go(func() {
-			for seq := range to {
-				m := letter(fmt.Sprint("device", k), seq)
-				if _, err := c.Publish(t.Context(), channel, m); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-}
-
-// inbox is what a group's consumers were given.
-type inbox struct {
-	mu    sync.Mutex
-	all   []conn.Delivery
-	grown chan struct{}
-}
-
 // subscribe takes part in a group; settle nil acknowledges.
 func subscribe(
 	t testing.TB, c conn.Broker, channel, group string, settle func(conn.Delivery),
-) *inbox {
+) *conntest.Tally {
 	t.Helper()
-	in := &inbox{grown: make(chan struct{})}
+	in := conntest.NewTally(settle)
 	err := c.Subscribe(t.Context(), conn.Subscription{
-		Channel: channel, Group: group, Handle: func(d conn.Delivery) {
-			in.mu.Lock()
-			in.all = append(in.all, d)
-			close(in.grown)
-			in.grown = make(chan struct{})
-			in.mu.Unlock()
-			if settle == nil {
-				_ = d.Ack(context.Background())
-				return
-			}
-			settle(d)
-		},
+		Channel: channel, Group: group, Handle: in.Handle,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return in
-}
-
-// wait returns when there are n deliveries.
-func (in *inbox) wait(t testing.TB, n int) []conn.Delivery {
-	t.Helper()
-	limit := time.After(patience)
-	for {
-		in.mu.Lock()
-		all, grown := in.all, in.grown
-		in.mu.Unlock()
-		if len(all) >= n {
-			return all
-		}
-		select {
-		case <-grown:
-		case <-limit:
-			t.Fatalf("%d of %d deliveries", len(all), n)
-		}
-	}
 }
 
 // byKey are the sequence numbers of each key in the order of arrival.
@@ -133,58 +68,19 @@ func byKey(all []conn.Delivery) map[string][]int64 {
 	return keys
 }
 
-func sequence(keys int, n int64) map[string][]int64 {
-	want := map[string][]int64{}
-	for k := range keys {
-		for seq := range n {
-			want[fmt.Sprint("device", k)] = append(want[fmt.Sprint("device", k)], seq)
-		}
-	}
-	return want
-}
-
-func depthIs(t testing.TB, c conn.Broker, channel, group string, want int64) {
-	t.Helper()
-	limit := time.After(patience)
-	for {
-		n, err := c.Depth(t.Context(), channel, group)
-		if err == nil && n == want {
-			return
-		}
-		select {
-		case <-limit:
-			t.Fatalf("depth %d, %v, want %d", n, err, want)
-		default:
-		}
-	}
-}
-
-func audited(t testing.TB, c conn.Broker, channel string) map[string]int {
-	t.Helper()
-	found := map[string]int{}
-	err := c.Audit(t.Context(), channel, func(m *message.Message) error {
-		found[m.ID()]++
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
-}
-
 func TestFanOut(t *testing.T) {
 	s := awstest.Start(t, "sns")
 	t.Run("fan-out/keyed/each group has all, in order", func(t *testing.T) {
 		c := client(t, s, "producer", nil)
 		declare(t, c, channel("keyed/a.b", "device", "mail", "points/도"))
-		publish(t, c, "keyed/a.b", 5, 20) // before anyone subscribes
+		conntest.Publish(t, c, "keyed/a.b", 5, 0, 20) // before anyone subscribes
 		for _, group := range []string{"mail", "points/도"} {
-			depthIs(t, c, "keyed/a.b", group, 100)
+			conntest.DepthIs(t, c, "keyed/a.b", group, 100)
 			in := subscribe(t, client(t, s, group, nil), "keyed/a.b", group, nil)
-			if diff := cmp.Diff(sequence(5, 20), byKey(in.wait(t, 100))); diff != "" {
+			if diff := cmp.Diff(conntest.Sequence(5, 20), byKey(in.Deliveries(t, 100))); diff != "" {
 				t.Errorf("%s: %s", group, diff)
 			}
-			depthIs(t, c, "keyed/a.b", group, 0)
+			conntest.DepthIs(t, c, "keyed/a.b", group, 0)
 		}
 	})
 	t.Run("fan-out/plain/each group has all, members share", func(t *testing.T) {
@@ -193,10 +89,10 @@ func TestFanOut(t *testing.T) {
 		mail := subscribe(t, c, "plain", "mail", nil)
 		first := subscribe(t, client(t, s, "points0", nil), "plain", "points", nil)
 		second := subscribe(t, client(t, s, "points1", nil), "plain", "points", nil)
-		publish(t, c, "plain", 10, 20)
-		mail.wait(t, 200)
-		depthIs(t, c, "plain", "points", 0)
-		if n := len(first.wait(t, 0)) + len(second.wait(t, 0)); n != 200 {
+		conntest.Publish(t, c, "plain", 10, 0, 20)
+		mail.Deliveries(t, 200)
+		conntest.DepthIs(t, c, "plain", "points", 0)
+		if n := len(first.Deliveries(t, 0)) + len(second.Deliveries(t, 0)); n != 200 {
 			t.Errorf("group points was given %d of 200", n)
 		}
 	})
@@ -204,9 +100,9 @@ func TestFanOut(t *testing.T) {
 		c := client(t, s, "producer", nil)
 		declare(t, c, channel("open", "device", "mail"))
 		in := subscribe(t, client(t, s, "late", nil), "open", "late", nil)
-		publish(t, c, "open", 1, 2)
-		in.wait(t, 2)
-		depthIs(t, c, "open", "mail", 2)
+		conntest.Publish(t, c, "open", 1, 0, 2)
+		in.Deliveries(t, 2)
+		conntest.DepthIs(t, c, "open", "mail", 2)
 	})
 }
 
@@ -218,7 +114,7 @@ func TestFilter(t *testing.T) {
 	}})
 	declare(t, c, channel("events", "device", "all", "eu", "hot"))
 	for i, subject := range []string{"eu-1", "us-1", "eu-2", "us-2"} {
-		m := letter("device", int64(i)).With(func(m *message.Message) {
+		m := conntest.Letter("device", int64(i)).With(func(m *message.Message) {
 			m.Subject = subject
 			m.Data = fmt.Appendf(nil, `{"temp": %d}`, 20+10*i)
 		})
@@ -230,9 +126,9 @@ func TestFilter(t *testing.T) {
 		"all": {0, 1, 2, 3}, "eu": {0, 2}, "hot": {2, 3},
 	} {
 		in := subscribe(t, c, "events", group, nil)
-		in.wait(t, len(want))
-		depthIs(t, c, "events", group, 0)
-		if diff := cmp.Diff(want, byKey(in.wait(t, 0))["device"]); diff != "" {
+		in.Deliveries(t, len(want))
+		conntest.DepthIs(t, c, "events", group, 0)
+		if diff := cmp.Diff(want, byKey(in.Deliveries(t, 0))["device"]); diff != "" {
 			t.Errorf("group %s: %s", group, diff)
 		}
 	}
@@ -260,7 +156,7 @@ func TestEnvelope(t *testing.T) {
 		if _, err := c.Publish(t.Context(), "keyed", want); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, in.wait(t, i+1)[i].Message); diff != "" {
+		if diff := cmp.Diff(want, in.Deliveries(t, i+1)[i].Message); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -288,8 +184,8 @@ func TestDeclare(t *testing.T) {
 			})
 		}
 		all.Wait()
-		publish(t, c, "shared", 1, 3)
-		depthIs(t, c, "shared", "mail", 3)
+		conntest.Publish(t, c, "shared", 1, 0, 3)
+		conntest.DepthIs(t, c, "shared", "mail", 3)
 	})
 	t.Run("declare/one for each id/unsupported", func(t *testing.T) {
 		err := c.Declare(t.Context(), []*topology.Channel{channel("command/:id", "")})
@@ -298,7 +194,7 @@ func TestDeclare(t *testing.T) {
 		}
 	})
 	t.Run("topic/never declared/refused", func(t *testing.T) {
-		_, err := c.Publish(t.Context(), "nowhere", letter("a", 0))
+		_, err := c.Publish(t.Context(), "nowhere", conntest.Letter("a", 0))
 		if !errors.Is(err, conn.ErrRefused) || !strings.Contains(err.Error(), "client -> cloud") {
 			t.Errorf("publish: %v", err)
 		}
@@ -311,9 +207,9 @@ func TestDeclare(t *testing.T) {
 		for _, ch := range []*topology.Channel{channel("own", ""), channel("own-keyed", "device")} {
 			name := topology.ChannelName(ch.Ref)
 			declare(t, c, ch)
-			publish(t, c, name, 3, 15)
+			conntest.Publish(t, c, name, 3, 0, 15)
 			for range 2 {
-				if found := audited(t, client(t, s, "auditor", nil), name); len(found) != 45 {
+				if found := conntest.Audited(t, client(t, s, "auditor", nil), name); len(found) != 45 {
 					t.Errorf("%s: found %d: %v", name, len(found), found)
 				}
 			}
@@ -346,15 +242,15 @@ func TestDeadLetter(t *testing.T) {
 				}
 				_ = d.Ack(context.Background())
 			})
-			publish(t, c, name, 1, 5)
-			mail.wait(t, 5)
-			points.wait(t, 7)
-			depthIs(t, c, name, "points", 0)
-			want := map[string]int{letter("device0", 0).ID(): 1}
-			if diff := cmp.Diff(want, audited(t, c, name+".dead")); diff != "" {
+			conntest.Publish(t, c, name, 1, 0, 5)
+			mail.Deliveries(t, 5)
+			points.Deliveries(t, 7)
+			conntest.DepthIs(t, c, name, "points", 0)
+			want := map[string]int{conntest.Letter("device0", 0).ID(): 1}
+			if diff := cmp.Diff(want, conntest.Audited(t, c, name+".dead")); diff != "" {
 				t.Error(diff)
 			}
-			if n := len(points.wait(t, 0)); n != 7 {
+			if n := len(points.Deliveries(t, 0)); n != 7 {
 				t.Errorf("%d deliveries, want 3 of one message and 1 of each of four", n)
 			}
 		})
@@ -374,21 +270,21 @@ func TestDisturbances(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := subscribe(t, worker, "events", "worker", nil)
-	publish(t, producer, "events", 1, 1)
-	in.wait(t, 1)
+	conntest.Publish(t, producer, "events", 1, 0, 1)
+	in.Deliveries(t, 1)
 	heal := s.Break(t, wire.Fault{Kind: wire.Cut})
 	<-time.After(2 * time.Second) // how long the outage is
-	if _, err := producer.Publish(t.Context(), "events", letter("device0", 1)); err == nil {
+	if _, err := producer.Publish(t.Context(), "events", conntest.Letter("device0", 1)); err == nil {
 		t.Error("published over a wire that is cut")
 	}
 	heal()
-	m := letter("device0", 2)
+	m := conntest.Letter("device0", 2)
 	for {
 		if _, err := producer.Publish(t.Context(), "events", m); err == nil {
 			break
 		}
 	}
-	in.wait(t, 2)
+	in.Deliveries(t, 2)
 	got := []string{<-states, <-states, <-states}
 	if diff := cmp.Diff([]string{"connect", "disconnect", "connect"}, got); diff != "" {
 		t.Error(diff)
@@ -403,8 +299,8 @@ func TestNothingIsLeft(t *testing.T) {
 			before := runtime.NumGoroutine()
 			c := sns.New(conn.Config{Dialer: s.Dialer(), Client: "worker"}, nil)
 			in := subscribe(t, c, "events", "worker", nil)
-			publish(t, c, "events", 3, 1)
-			in.wait(t, 3)
+			conntest.Publish(t, c, "events", 3, 0, 1)
+			in.Deliveries(t, 3)
 			heal := func() {}
 			if kind != "" {
 				heal = s.Break(t, wire.Fault{Kind: kind, Direction: wire.Both})
@@ -413,17 +309,7 @@ func TestNothingIsLeft(t *testing.T) {
 				t.Error(err)
 			}
 			heal()
-			noneLeft(t, before)
+			conntest.NoneLeft(t, before)
 		})
 	}
-}
-
-// noneLeft waits for the goroutines that are on their way out: what the wire held back is carried
-// out by the server behind the heal, and its connections end with it.
-func noneLeft(t *testing.T, before int) {
-	t.Helper()
-	for begun := time.Now(); runtime.NumGoroutine() > before && time.Since(begun) < patience; {
-		time.Sleep(5 * time.Millisecond)
-	}
-	conntest.NoneLeft(t, before)
 }

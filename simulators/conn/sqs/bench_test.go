@@ -15,26 +15,6 @@ import (
 	"github.com/faultline-sim/faultline/simulators/conn/conntest"
 )
 
-// publishers is how many publish at once, each waiting for its answer.
-const publishers = 64
-
-// eachOf runs n operations in as many goroutines as there are publishers.
-func eachOf(b *testing.B, n int, do func(worker, i int) error) {
-	b.Helper()
-	var all sync.WaitGroup
-	for w := range publishers {
-		all.Go(func() {
-			for i := w; i < n; i += publishers {
-				if err := do(w, i); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-}
-
 // bare is the library by itself over the same proxies.
 func bare(b *testing.B, s *conntest.Site) *sdk.Client {
 	b.Helper()
@@ -56,8 +36,8 @@ func BenchmarkPublish(b *testing.B) {
 			c := client(b, s, "producer")
 			declare(b, c, ch)
 			b.ResetTimer()
-			eachOf(b, b.N, func(w, i int) error {
-				_, err := c.Publish(b.Context(), "bench", letter(fmt.Sprint("device", w), int64(i)))
+			conntest.EachOf(b, conntest.Publishers, b.N, func(w, i int) error {
+				_, err := c.Publish(b.Context(), "bench", conntest.Letter(fmt.Sprint("device", w), int64(i)))
 				return err
 			})
 		})
@@ -66,8 +46,8 @@ func BenchmarkPublish(b *testing.B) {
 			declare(b, client(b, s, "declarer"), ch)
 			api := bare(b, s)
 			b.ResetTimer()
-			eachOf(b, b.N, func(w, i int) error {
-				m := letter(fmt.Sprint("device", w), int64(i))
+			conntest.EachOf(b, conntest.Publishers, b.N, func(w, i int) error {
+				m := conntest.Letter(fmt.Sprint("device", w), int64(i))
 				in := &sdk.SendMessageInput{
 					QueueUrl: new("http://localhost/123456789012/bench"), MessageBody: new(string(m.Data)),
 					MessageAttributes: map[string]types.MessageAttributeValue{
@@ -89,10 +69,10 @@ func BenchmarkPublish(b *testing.B) {
 func BenchmarkPublishOne(b *testing.B) {
 	c := client(b, awstest.Start(b, "sqs"), "producer")
 	declare(b, c, plain("bench"))
-	publish(b, c, "bench", 1, 0, 10)
+	conntest.Publish(b, c, "bench", 1, 0, 10)
 	b.ResetTimer()
 	for i := range b.N {
-		if _, err := c.Publish(b.Context(), "bench", letter("device", int64(i))); err != nil {
+		if _, err := c.Publish(b.Context(), "bench", conntest.Letter("device", int64(i))); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -103,8 +83,8 @@ func BenchmarkPublishOne(b *testing.B) {
 func BenchmarkConsume(b *testing.B) {
 	fill := func(b *testing.B, c conn.Broker) {
 		declare(b, c, plain("bench"))
-		eachOf(b, b.N+1, func(w, i int) error {
-			_, err := c.Publish(b.Context(), "bench", letter(fmt.Sprint("device", w), int64(i)))
+		conntest.EachOf(b, conntest.Publishers, b.N+1, func(w, i int) error {
+			_, err := c.Publish(b.Context(), "bench", conntest.Letter(fmt.Sprint("device", w), int64(i)))
 			return err
 		})
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/aws/awstest"
+	"github.com/faultline-sim/faultline/simulators/conn/conntest"
 	"github.com/faultline-sim/faultline/simulators/conn/sqs"
 	"github.com/faultline-sim/faultline/simulators/message"
 	"github.com/faultline-sim/faultline/topology"
@@ -27,18 +28,18 @@ func TestDelivery(t *testing.T) {
 			name := topology.ChannelName(ch.Ref)
 			c := client(t, s, "worker")
 			declare(t, c, ch)
-			publish(t, c, name, 10, 0, 20) // before anyone subscribes
-			got := newTally(nil)
-			subscribe(t, c, name, got.handle)
-			publish(t, c, name, 10, 20, 50)
-			got.wait(t, 500)
+			conntest.Publish(t, c, name, 10, 0, 20) // before anyone subscribes
+			got := conntest.NewTally(nil)
+			subscribe(t, c, name, got.Handle)
+			conntest.Publish(t, c, name, 10, 20, 50)
+			got.Wait(t, 500)
 			if ch.Key != "" {
-				got.check(t, 10, 50)
+				got.Check(t, 10, 50)
 			}
-			if n := len(got.deliveries(t, 500)); n != 500 {
+			if n := len(got.Deliveries(t, 500)); n != 500 {
 				t.Errorf("%d deliveries of 500 messages", n)
 			}
-			depthIs(t, c, name, 0)
+			conntest.DepthIs(t, c, name, "worker", 0)
 		})
 	}
 }
@@ -59,13 +60,13 @@ func TestDeclare(t *testing.T) {
 			})
 		}
 		all.Wait()
-		publish(t, c, "a/b.c%20 채널", 1, 0, 1)
+		conntest.Publish(t, c, "a/b.c%20 채널", 1, 0, 1)
 	})
 	t.Run("declare/exists already/left as it is", func(t *testing.T) {
 		declare(t, c, plain("kept"))
-		publish(t, c, "kept", 1, 0, 3)
+		conntest.Publish(t, c, "kept", 1, 0, 3)
 		declare(t, c, dying(plain("kept"), 3))
-		depthIs(t, c, "kept", 3)
+		conntest.DepthIs(t, c, "kept", "worker", 3)
 	})
 	t.Run("declare/two groups/unsupported, and told what to use", func(t *testing.T) {
 		ch := plain("shared")
@@ -89,7 +90,7 @@ func TestDeclare(t *testing.T) {
 		}
 	})
 	t.Run("queue/never declared/refused", func(t *testing.T) {
-		_, err := c.Publish(t.Context(), "nowhere", letter("a", 0))
+		_, err := c.Publish(t.Context(), "nowhere", conntest.Letter("a", 0))
 		if !errors.Is(err, conn.ErrRefused) || !strings.Contains(err.Error(), "client -> cloud") {
 			t.Errorf("publish: %v", err)
 		}
@@ -101,7 +102,7 @@ func TestDeclare(t *testing.T) {
 	t.Run("publish/too large/refused", func(t *testing.T) {
 		declare(t, c, plain("large"))
 		for _, size := range []int{1 << 20, 300 << 20} {
-			m := letter("a", 0).With(func(m *message.Message) { m.Data = make([]byte, size) })
+			m := conntest.Letter("a", 0).With(func(m *message.Message) { m.Data = make([]byte, size) })
 			_, err := c.Publish(t.Context(), "large", m)
 			if !errors.Is(err, conn.ErrRefused) || !strings.Contains(err.Error(), `"large"`) {
 				t.Errorf("publish: %v", err)
@@ -114,8 +115,8 @@ func TestEnvelope(t *testing.T) {
 	s := awstest.Start(t, "sqs")
 	c := client(t, s, "worker")
 	declare(t, c, keyed("keyed"))
-	got := newTally(nil)
-	subscribe(t, c, "keyed", got.handle)
+	got := conntest.NewTally(nil)
+	subscribe(t, c, "keyed", got.Handle)
 	base := message.Message{
 		Flow: "온도-a", Source: "device.hw/도깨비", Subject: "100% \x01 \"김\"", Key: "장치/17 %2F",
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Trace: [16]byte{1}, Span: [8]byte{2},
@@ -133,7 +134,7 @@ func TestEnvelope(t *testing.T) {
 		if _, err := c.Publish(t.Context(), "keyed", want); err != nil {
 			t.Fatal(err)
 		}
-		d := got.deliveries(t, i+1)[i]
+		d := got.Deliveries(t, i+1)[i]
 		if diff := cmp.Diff(want, d.Message); diff != "" {
 			t.Error(diff)
 		}
@@ -145,9 +146,9 @@ func TestSettle(t *testing.T) {
 	t.Run("nack/fifo/the key waits, others go on, none seen twice out of order", func(t *testing.T) {
 		c := client(t, s, "worker")
 		declare(t, c, keyed("order"))
-		publish(t, c, "order", 3, 0, 8)
+		conntest.Publish(t, c, "order", 3, 0, 8)
 		refused := map[string]int{}
-		got := newTally(func(d conn.Delivery) {
+		got := conntest.NewTally(func(d conn.Delivery) {
 			if d.Message.KeySeq%3 == 1 && refused[d.Message.ID()] < 2 {
 				refused[d.Message.ID()]++
 				_ = d.Nack(context.Background())
@@ -155,37 +156,37 @@ func TestSettle(t *testing.T) {
 			}
 			_ = d.Ack(context.Background())
 		})
-		subscribe(t, c, "order", got.handle)
-		got.wait(t, 24)
-		got.check(t, 3, 8)
-		depthIs(t, c, "order", 0)
+		subscribe(t, c, "order", got.Handle)
+		got.Wait(t, 24)
+		got.Check(t, 3, 8)
+		conntest.DepthIs(t, c, "order", "worker", 0)
 	})
 	t.Run("nack/standard/redelivered and counted", func(t *testing.T) {
 		c := client(t, s, "worker")
 		declare(t, c, plain("counted"))
-		got := newTally(func(d conn.Delivery) {
+		got := conntest.NewTally(func(d conn.Delivery) {
 			if d.Attempt < 3 {
 				_ = d.Nack(context.Background())
 				return
 			}
 			_ = d.Ack(context.Background())
 		})
-		subscribe(t, c, "counted", got.handle)
-		publish(t, c, "counted", 1, 0, 1)
-		for i, d := range got.deliveries(t, 3) {
+		subscribe(t, c, "counted", got.Handle)
+		conntest.Publish(t, c, "counted", 1, 0, 1)
+		for i, d := range got.Deliveries(t, 3) {
 			if d.Attempt != i+1 || d.Redelivered != (i > 0) {
 				t.Errorf("delivery %d has attempt %d, redelivered %v", i, d.Attempt, d.Redelivered)
 			}
 		}
-		depthIs(t, c, "counted", 0)
+		conntest.DepthIs(t, c, "counted", "worker", 0)
 	})
 	t.Run("close/some unsettled/back at once", func(t *testing.T) {
 		worker := client(t, s, "worker")
 		declare(t, worker, keyed("left"))
-		publish(t, worker, "left", 10, 0, 2)
-		held := newTally(func(conn.Delivery) {})
-		subscribe(t, worker, "left", held.handle)
-		d := held.deliveries(t, 10)[0] // one of each key
+		conntest.Publish(t, worker, "left", 10, 0, 2)
+		held := conntest.NewTally(func(conn.Delivery) {})
+		subscribe(t, worker, "left", held.Handle)
+		d := held.Deliveries(t, 10)[0] // one of each key
 		if err := worker.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -193,28 +194,28 @@ func TestSettle(t *testing.T) {
 			t.Error("acknowledged after the end")
 		}
 		other := client(t, s, "other")
-		got := newTally(nil)
-		subscribe(t, other, "left", got.handle)
-		got.wait(t, 20)
-		got.check(t, 10, 2)
+		got := conntest.NewTally(nil)
+		subscribe(t, other, "left", got.Handle)
+		got.Wait(t, 20)
+		got.Check(t, 10, 2)
 	})
 	t.Run("hold/longer than the visibility/nobody else's", func(t *testing.T) {
 		c, other := client(t, s, "worker"), client(t, s, "other")
 		declare(t, c, plain("held"))
-		held := newTally(func(conn.Delivery) {})
-		subscribe(t, c, "held", held.handle)
-		publish(t, c, "held", 30, 0, 1)
-		all := held.deliveries(t, 30)
-		stolen := newTally(nil)
-		subscribe(t, other, "held", stolen.handle)
+		held := conntest.NewTally(func(conn.Delivery) {})
+		subscribe(t, c, "held", held.Handle)
+		conntest.Publish(t, c, "held", 30, 0, 1)
+		all := held.Deliveries(t, 30)
+		stolen := conntest.NewTally(nil)
+		subscribe(t, other, "held", stolen.Handle)
 		<-time.After(3 * time.Second) // the time itself is the test's subject
 		for _, d := range all {
 			if err := d.Ack(t.Context()); err != nil {
 				t.Error(err)
 			}
 		}
-		depthIs(t, c, "held", 0)
-		if n := len(stolen.all) + len(held.all); n != 30 {
+		conntest.DepthIs(t, c, "held", "worker", 0)
+		if n := len(stolen.Deliveries(t, 0)) + len(held.Deliveries(t, 0)); n != 30 {
 			t.Errorf("%d deliveries of 30", n)
 		}
 	})
@@ -228,22 +229,22 @@ func TestDeadLetter(t *testing.T) {
 			c := client(t, s, "worker")
 			declare(t, c, &topology.Channel{Ref: ch.Ref + ".dead"}) // by an auditor, who came first
 			declare(t, client(t, s, "other"), ch, &topology.Channel{Ref: ch.Ref + ".dead"})
-			got := newTally(func(d conn.Delivery) {
+			got := conntest.NewTally(func(d conn.Delivery) {
 				if d.Message.KeySeq < 2 {
 					_ = d.Nack(context.Background())
 					return
 				}
 				_ = d.Ack(context.Background())
 			})
-			subscribe(t, c, name, got.handle)
-			publish(t, c, name, 1, 0, 10)
-			got.wait(t, 10)
-			depthIs(t, c, name, 0)
-			if n := len(got.all); n != 14 {
+			subscribe(t, c, name, got.Handle)
+			conntest.Publish(t, c, name, 1, 0, 10)
+			got.Wait(t, 10)
+			conntest.DepthIs(t, c, name, "worker", 0)
+			if n := len(got.Deliveries(t, 0)); n != 14 {
 				t.Errorf("%d deliveries, want 3 of each of two messages and 1 of each of eight", n)
 			}
 			for range 2 {
-				if diff := cmp.Diff(ids("device0", 2), audited(t, c, name+".dead")); diff != "" {
+				if diff := cmp.Diff(ids("device0", 2), conntest.Audited(t, c, name+".dead")); diff != "" {
 					t.Error(diff)
 				}
 			}
@@ -258,24 +259,24 @@ func TestAudit(t *testing.T) {
 			name := topology.ChannelName(ch.Ref)
 			c := client(t, s, "worker")
 			declare(t, c, ch)
-			if found := audited(t, c, name); len(found) > 0 {
+			if found := conntest.Audited(t, c, name); len(found) > 0 {
 				t.Errorf("found %v", found)
 			}
-			publish(t, c, name, 2, 0, 34)
+			conntest.Publish(t, c, name, 2, 0, 34)
 			want := ids("device0", 34)
 			for id := range ids("device1", 34) {
 				want[id] = 1
 			}
 			for range 2 {
-				if diff := cmp.Diff(want, audited(t, client(t, s, "auditor"), name)); diff != "" {
+				if diff := cmp.Diff(want, conntest.Audited(t, client(t, s, "auditor"), name)); diff != "" {
 					t.Error(diff)
 				}
 			}
-			got := newTally(nil)
-			subscribe(t, c, name, got.handle)
-			got.wait(t, 68)
+			got := conntest.NewTally(nil)
+			subscribe(t, c, name, got.Handle)
+			got.Wait(t, 68)
 			if ch.Key != "" {
-				got.check(t, 2, 34)
+				got.Check(t, 2, 34)
 			}
 		})
 	}
@@ -285,16 +286,16 @@ func TestCrash(t *testing.T) {
 	s := awstest.Start(t, "sqs")
 	c, worker := client(t, s, "producer"), client(t, s, "worker")
 	declare(t, c, keyed("keyed"))
-	publish(t, c, "keyed", 20, 0, 2)
-	held := newTally(func(conn.Delivery) {})
-	subscribe(t, worker, "keyed", held.handle)
-	held.deliveries(t, 20)
-	got := newTally(nil)
-	subscribe(t, client(t, s, "other"), "keyed", got.handle)
+	conntest.Publish(t, c, "keyed", 20, 0, 2)
+	held := conntest.NewTally(func(conn.Delivery) {})
+	subscribe(t, worker, "keyed", held.Handle)
+	held.Deliveries(t, 20)
+	got := conntest.NewTally(nil)
+	subscribe(t, client(t, s, "other"), "keyed", got.Handle)
 	worker.Crash()
 	begun := time.Now()
-	got.wait(t, 40)
-	got.check(t, 20, 2)
+	got.Wait(t, 40)
+	got.Check(t, 20, 2)
 	t.Logf("taken over within %v", time.Since(begun).Round(time.Millisecond))
 }
 
@@ -302,20 +303,20 @@ func TestGroup(t *testing.T) {
 	s := awstest.Start(t, "sqs")
 	producer := client(t, s, "producer")
 	declare(t, producer, keyed("keyed"))
-	got := newTally(nil)
+	got := conntest.NewTally(nil)
 	first := client(t, s, "worker0")
-	subscribe(t, first, "keyed", got.handle)
-	publish(t, producer, "keyed", 10, 0, 10)
+	subscribe(t, first, "keyed", got.Handle)
+	conntest.Publish(t, producer, "keyed", 10, 0, 10)
 	for _, name := range []string{"worker1", "worker2"} {
-		subscribe(t, client(t, s, name), "keyed", got.handle)
+		subscribe(t, client(t, s, name), "keyed", got.Handle)
 	}
-	publish(t, producer, "keyed", 10, 10, 30)
+	conntest.Publish(t, producer, "keyed", 10, 10, 30)
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	publish(t, producer, "keyed", 10, 30, 40)
-	got.wait(t, 400)
-	got.check(t, 10, 40)
+	conntest.Publish(t, producer, "keyed", 10, 30, 40)
+	got.Wait(t, 400)
+	got.Check(t, 10, 40)
 }
 
 func TestDisturbances(t *testing.T) {
@@ -325,23 +326,23 @@ func TestDisturbances(t *testing.T) {
 			producer, worker := client(t, s, "producer"), client(t, s, "worker")
 			name := "over-" + string(kind)
 			declare(t, producer, keyed(name))
-			got := newTally(nil)
-			subscribe(t, worker, name, got.handle)
-			publish(t, producer, name, 10, 0, 10)
+			got := conntest.NewTally(nil)
+			subscribe(t, worker, name, got.Handle)
+			conntest.Publish(t, producer, name, 10, 0, 10)
 			heal := s.Break(t, wire.Fault{Kind: kind, Direction: wire.Both})
 			published := make(chan struct{})
 			go func() {
 				defer close(published)
-				publish(t, producer, name, 10, 10, 20)
+				conntest.Publish(t, producer, name, 10, 10, 20)
 			}()
 			<-time.After(2 * time.Second) // how long the outage is
 			heal()
-			healed, before := time.Now(), len(got.deliveries(t, 0))
-			got.deliveries(t, before+1)
+			healed, before := time.Now(), len(got.Deliveries(t, 0))
+			got.Deliveries(t, before+1)
 			t.Logf("resumed %v after the heal", time.Since(healed).Round(time.Millisecond))
 			<-published
-			got.wait(t, 200)
-			got.check(t, 10, 20)
+			got.Wait(t, 200)
+			got.Check(t, 10, 20)
 		})
 	}
 }
@@ -357,7 +358,7 @@ func TestState(t *testing.T) {
 		t.Fatal(err)
 	}
 	declare(t, c, plain("plain"))
-	subscribe(t, c, "plain", newTally(nil).handle)
+	subscribe(t, c, "plain", conntest.NewTally(nil).Handle)
 	heal := s.Break(t, wire.Fault{Kind: wire.Cut})
 	got := []string{<-states, <-states}
 	heal()
@@ -374,10 +375,10 @@ func TestNothingIsLeft(t *testing.T) {
 		t.Run("close/"+string(kind)+"/no goroutine", func(t *testing.T) {
 			before := runtime.NumGoroutine()
 			c := sqs.New(conn.Config{Dialer: s.Dialer(), Client: "worker"})
-			got := newTally(nil)
-			subscribe(t, c, "keyed", got.handle)
-			publish(t, c, "keyed", 3, 0, 1)
-			got.wait(t, 3)
+			got := conntest.NewTally(nil)
+			subscribe(t, c, "keyed", got.Handle)
+			conntest.Publish(t, c, "keyed", 3, 0, 1)
+			got.Wait(t, 3)
 			heal := func() {}
 			if kind != "" {
 				heal = s.Break(t, wire.Fault{Kind: kind, Direction: wire.Both})
@@ -388,7 +389,7 @@ func TestNothingIsLeft(t *testing.T) {
 			}
 			took := time.Since(begun)
 			heal()
-			noneLeft(t, before)
+			conntest.NoneLeft(t, before)
 			if took > 5*time.Second {
 				t.Errorf("closing took %v", took)
 			}
@@ -400,12 +401,12 @@ func TestBlackHole(t *testing.T) {
 	s := awstest.Start(t, "sqs")
 	c := client(t, s, "producer")
 	declare(t, c, plain("plain"))
-	publish(t, c, "plain", 1, 0, 1)
+	conntest.Publish(t, c, "plain", 1, 0, 1)
 	heal := s.Break(t, wire.Fault{Kind: wire.Timeout, Direction: wire.Both})
 	defer heal()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if _, err := c.Publish(ctx, "plain", letter("a", 0)); !errors.Is(err, conn.ErrUnknown) {
+	if _, err := c.Publish(ctx, "plain", conntest.Letter("a", 0)); !errors.Is(err, conn.ErrUnknown) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -92,7 +92,7 @@ func TestThrottling(t *testing.T) {
 	} {
 		t.Run("publish/"+code+"/waits until there is room", func(t *testing.T) {
 			c, b := startBusy(t, http.StatusBadRequest, code, 3)
-			publish(t, c, "events", 8, 0, 5)
+			conntest.Publish(t, c, "events", 8, 0, 5)
 			if n := b.stored.Load(); n != 40 {
 				t.Errorf("%d stored of 40", n)
 			}
@@ -102,7 +102,7 @@ func TestThrottling(t *testing.T) {
 		c, _ := startBusy(t, http.StatusBadRequest, "RequestThrottled", 1<<40)
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
-		_, err := c.Publish(ctx, "events", letter("a", 0))
+		_, err := c.Publish(ctx, "events", conntest.Letter("a", 0))
 		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, conn.ErrUnknown) ||
 			errors.Is(err, conn.ErrRefused) || !strings.Contains(err.Error(), "throttled") {
 			t.Errorf("error %v", err)
@@ -110,7 +110,7 @@ func TestThrottling(t *testing.T) {
 	})
 	t.Run("publish/internal failure/unknown", func(t *testing.T) {
 		c, _ := startBusy(t, http.StatusInternalServerError, "InternalFailure", 1<<40)
-		_, err := c.Publish(t.Context(), "events", letter("a", 0))
+		_, err := c.Publish(t.Context(), "events", conntest.Letter("a", 0))
 		if !errors.Is(err, conn.ErrUnknown) {
 			t.Errorf("error %v", err)
 		}
@@ -118,7 +118,7 @@ func TestThrottling(t *testing.T) {
 	t.Run("publish/wrong credentials/refused, and where", func(t *testing.T) {
 		for _, code := range []string{"InvalidClientTokenId", "SignatureDoesNotMatch", "AccessDenied"} {
 			c, _ := startBusy(t, http.StatusForbidden, code, 1<<40)
-			_, err := c.Publish(t.Context(), "events", letter("a", 0))
+			_, err := c.Publish(t.Context(), "events", conntest.Letter("a", 0))
 			if !errors.Is(err, conn.ErrRefused) || !strings.Contains(err.Error(), "client -> cloud") {
 				t.Errorf("publish: %v", err)
 			}
