@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/conn/conntest"
 	"github.com/faultline-sim/faultline/simulators/conn/kafka"
@@ -101,12 +99,6 @@ func TestDeclare(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("declare/one for each id/unsupported", func(t *testing.T) {
-		err := c.Declare(t.Context(), []*topology.Channel{{Ref: "stream/command/:id"}})
-		if !errors.Is(err, conn.ErrUnsupported) {
-			t.Errorf("error %v", err)
-		}
-	})
 	t.Run("topic/never declared/told, and not as unknown", func(t *testing.T) {
 		_, err := c.Publish(t.Context(), "nowhere", conntest.Letter("a", 0))
 		if err == nil || errors.Is(err, conn.ErrUnknown) {
@@ -117,28 +109,6 @@ func TestDeclare(t *testing.T) {
 			t.Error("subscribed")
 		}
 	})
-}
-
-func TestState(t *testing.T) {
-	s := start(t, 1)
-	states := make(chan string, 100)
-	c := kafka.New(conn.Config{
-		Dialer: s.Dialer(), Client: "worker", OnState: func(s string) { states <- s },
-	})
-	defer c.Close()
-	if err := c.Connect(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	heal := s.Break(t, wire.Fault{Kind: wire.Cut})
-	got := []string{<-states, <-states}
-	heal()
-	if err := c.Connect(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	got = append(got, <-states)
-	if diff := cmp.Diff([]string{"connect", "disconnect", "connect"}, got); diff != "" {
-		t.Error(diff)
-	}
 }
 
 func TestSettle(t *testing.T) {

@@ -2,7 +2,6 @@ package kinesis_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"runtime"
 	"strings"
@@ -65,12 +64,6 @@ func TestDeclare(t *testing.T) {
 		all.Wait()
 		if _, err := c.Publish(t.Context(), "a/b.c/%ü", conntest.Letter("a", 0)); err != nil {
 			t.Error(err)
-		}
-	})
-	t.Run("declare/one for each id/unsupported", func(t *testing.T) {
-		err := c.Declare(t.Context(), []*topology.Channel{{Ref: "stream/command/:id"}})
-		if !errors.Is(err, conn.ErrUnsupported) {
-			t.Errorf("error %v", err)
 		}
 	})
 	t.Run("declare/native dead-lettering/unsupported", func(t *testing.T) {
@@ -212,26 +205,6 @@ func TestPrefetchBoundsWhatIsInHand(t *testing.T) {
 		}
 		hand = append(hand, conntest.Receive(t, got))
 	}
-}
-
-func TestBlackHole(t *testing.T) {
-	s := start(t)
-	producer, worker := client(t, s, "producer", 2), client(t, s, "worker", 2)
-	got := conntest.NewTally(nil)
-	subscribe(t, worker, got.Handle)
-	publish(t, producer, 4, 0, 5)
-	got.Wait(t, 20)
-	heal := s.Break(t, wire.Fault{Kind: wire.Timeout, Direction: wire.Both})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	_, err := producer.Publish(ctx, "events", conntest.Letter("device0", 5))
-	if !errors.Is(err, conn.ErrUnknown) {
-		t.Errorf("into a black hole: %v", err)
-	}
-	heal()
-	publish(t, producer, 4, 5, 10)
-	got.Wait(t, 40)
-	got.Check(t, 4, 10)
 }
 
 func TestCloseLeavesNothing(t *testing.T) {

@@ -173,45 +173,6 @@ func TestDelivery(t *testing.T) {
 		}
 		emptied(t, s)
 	})
-	t.Run("given back/again, and said so", func(t *testing.T) {
-		s := start(t)
-		c := client(t, s, "one")
-		got := make(chan bool, 2)
-		subscribe(t, c, "events", "workers", func(d conn.Delivery) {
-			got <- d.Redelivered
-			if !d.Redelivered {
-				_ = d.Nack(t.Context())
-				return
-			}
-			_ = d.Ack(t.Context())
-		})
-		conntest.Publish(t, c, "events", 1, 0, 1)
-		if first, second := conntest.Receive(t, got), conntest.Receive(t, got); first || !second {
-			t.Errorf("redelivered %v, then %v", first, second)
-		}
-	})
-	t.Run("prefetch/no more unsettled", func(t *testing.T) {
-		s := start(t)
-		c := client(t, s, "one")
-		deliveries := make(chan conn.Delivery, 100)
-		err := c.Subscribe(t.Context(), conn.Subscription{
-			Channel: "jobs", Group: "workers", Prefetch: 3,
-			Handle: func(d conn.Delivery) { deliveries <- d },
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		conntest.Publish(t, c, "jobs", 1, 0, 12)
-		for range 12 {
-			d := conntest.Receive(t, deliveries)
-			if waiting := len(deliveries); waiting > 2 {
-				t.Fatalf("%d more in hand", waiting)
-			}
-			if err := d.Ack(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
 	t.Run("settled twice/told", func(t *testing.T) {
 		s := start(t)
 		c := client(t, s, "one")

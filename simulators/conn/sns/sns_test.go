@@ -187,12 +187,6 @@ func TestDeclare(t *testing.T) {
 		conntest.Publish(t, c, "shared", 1, 0, 3)
 		conntest.DepthIs(t, c, "shared", "mail", 3)
 	})
-	t.Run("declare/one for each id/unsupported", func(t *testing.T) {
-		err := c.Declare(t.Context(), []*topology.Channel{channel("command/:id", "")})
-		if !errors.Is(err, conn.ErrUnsupported) {
-			t.Errorf("error %v", err)
-		}
-	})
 	t.Run("topic/never declared/refused", func(t *testing.T) {
 		_, err := c.Publish(t.Context(), "nowhere", conntest.Letter("a", 0))
 		if !errors.Is(err, conn.ErrRefused) || !strings.Contains(err.Error(), "client -> cloud") {

@@ -83,12 +83,6 @@ func TestDeclare(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
-	t.Run("declare/one for each id/unsupported", func(t *testing.T) {
-		err := c.Declare(t.Context(), []*topology.Channel{{Ref: "cloud/command/:id"}})
-		if !errors.Is(err, conn.ErrUnsupported) {
-			t.Errorf("error %v", err)
-		}
-	})
 	t.Run("queue/never declared/refused", func(t *testing.T) {
 		_, err := c.Publish(t.Context(), "nowhere", conntest.Letter("a", 0))
 		if !errors.Is(err, conn.ErrRefused) || !strings.Contains(err.Error(), "client -> cloud") {
@@ -160,25 +154,6 @@ func TestSettle(t *testing.T) {
 		got.Wait(t, 24)
 		got.Check(t, 3, 8)
 		conntest.DepthIs(t, c, "order", "worker", 0)
-	})
-	t.Run("nack/standard/redelivered and counted", func(t *testing.T) {
-		c := client(t, s, "worker")
-		declare(t, c, plain("counted"))
-		got := conntest.NewTally(func(d conn.Delivery) {
-			if d.Attempt < 3 {
-				_ = d.Nack(context.Background())
-				return
-			}
-			_ = d.Ack(context.Background())
-		})
-		subscribe(t, c, "counted", got.Handle)
-		conntest.Publish(t, c, "counted", 1, 0, 1)
-		for i, d := range got.Deliveries(t, 3) {
-			if d.Attempt != i+1 || d.Redelivered != (i > 0) {
-				t.Errorf("delivery %d has attempt %d, redelivered %v", i, d.Attempt, d.Redelivered)
-			}
-		}
-		conntest.DepthIs(t, c, "counted", "worker", 0)
 	})
 	t.Run("close/some unsettled/back at once", func(t *testing.T) {
 		worker := client(t, s, "worker")
@@ -347,27 +322,6 @@ func TestDisturbances(t *testing.T) {
 	}
 }
 
-func TestState(t *testing.T) {
-	s := awstest.Start(t, "sqs")
-	states := make(chan string, 100)
-	c := sqs.New(conn.Config{
-		Dialer: s.Dialer(), Client: "worker", OnState: func(s string) { states <- s },
-	})
-	defer c.Close()
-	if err := c.Connect(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	declare(t, c, plain("plain"))
-	subscribe(t, c, "plain", conntest.NewTally(nil).Handle)
-	heal := s.Break(t, wire.Fault{Kind: wire.Cut})
-	got := []string{<-states, <-states}
-	heal()
-	got = append(got, <-states) // by itself
-	if diff := cmp.Diff([]string{"connect", "disconnect", "connect"}, got); diff != "" {
-		t.Error(diff)
-	}
-}
-
 func TestNothingIsLeft(t *testing.T) {
 	s := awstest.Start(t, "sqs")
 	declare(t, client(t, s, "declarer"), keyed("keyed"))
@@ -394,19 +348,5 @@ func TestNothingIsLeft(t *testing.T) {
 				t.Errorf("closing took %v", took)
 			}
 		})
-	}
-}
-
-func TestBlackHole(t *testing.T) {
-	s := awstest.Start(t, "sqs")
-	c := client(t, s, "producer")
-	declare(t, c, plain("plain"))
-	conntest.Publish(t, c, "plain", 1, 0, 1)
-	heal := s.Break(t, wire.Fault{Kind: wire.Timeout, Direction: wire.Both})
-	defer heal()
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	if _, err := c.Publish(ctx, "plain", conntest.Letter("a", 0)); !errors.Is(err, conn.ErrUnknown) {
-		t.Errorf("error %v", err)
 	}
 }
