@@ -46,9 +46,9 @@ type Client struct {
 	conns *dialed.Conns
 	life  *life.Life
 
-	main    *line         // asks, declares and publishes
-	feed    *line         // consumes
-	alive   atomic.Int64  // connections that are up
+	main    *line // asks, declares and publishes
+	feed    *line // consumes
+	up      dialed.Up
 	asking  chan struct{} // holds one for each question that is open
 	layouts sync.Map      // channel name to its layout
 	turn    atomic.Uint32 // for messages without a key
@@ -62,8 +62,9 @@ type Client struct {
 // New makes a client; it connects when it is first used.
 func New(cfg conn.Config) *Client {
 	c := &Client{
-		cfg: cfg, conns: dialed.New(), life: life.New(), asking: make(chan struct{}, mostAsked),
-		lanes: map[string]*lane{}, declared: map[string]*topology.Channel{}, rand: cfg.Chance(),
+		cfg: cfg, conns: dialed.New(), life: life.New(), up: dialed.Up{Tell: cfg.OnState},
+		asking: make(chan struct{}, mostAsked),
+		lanes:  map[string]*lane{}, declared: map[string]*topology.Channel{}, rand: cfg.Chance(),
 	}
 	c.main, c.feed = newLine(c, "main"), newLine(c, "feed")
 	return c
@@ -88,18 +89,6 @@ func (c *Client) spread(d time.Duration) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return d/2 + time.Duration(c.rand.Int64N(int64(d/2)+1))
-}
-
-// count tells the owner when the first connection is up and when the last one is gone.
-func (c *Client) count(change int64) {
-	n := c.alive.Add(change)
-	switch {
-	case c.cfg.OnState == nil:
-	case change > 0 && n == 1:
-		c.cfg.OnState("connect")
-	case change < 0 && n == 0:
-		c.cfg.OnState("disconnect")
-	}
 }
 
 // refused is an answer that no repetition changes; what says what to change.

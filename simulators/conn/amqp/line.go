@@ -86,10 +86,10 @@ func (l *line) keep() {
 		}
 		failures = 0
 		l.set(s, nil)
-		c.count(1)
+		c.up.Add(1)
 		<-s.lost
 		l.set(nil, errLost)
-		c.count(-1)
+		c.up.Add(-1)
 		_ = c.pause(c.life, 1)
 	}
 }

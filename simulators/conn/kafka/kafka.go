@@ -42,7 +42,7 @@ type Client struct {
 
 	transport *kafka.Transport
 	epoch     atomic.Int64 // how often the knowledge of leaders was thrown away
-	alive     atomic.Int64 // connections that have carried an answer
+	up        dialed.Up    // connections that have carried an answer
 	topics    sync.Map     // topic to its partitions, a []int
 
 	mu    sync.Mutex
@@ -59,7 +59,8 @@ type slot struct {
 // New makes a client; it connects when it is first used.
 func New(cfg conn.Config) *Client {
 	c := &Client{
-		cfg: cfg, conns: dialed.New(), life: life.New(), lanes: map[slot]*lane.Lane[kafka.Record]{},
+		cfg: cfg, conns: dialed.New(), life: life.New(), up: dialed.Up{Tell: cfg.OnState},
+		lanes: map[slot]*lane.Lane[kafka.Record]{},
 	}
 	c.transport = &kafka.Transport{
 		Dial:        c.dial,
@@ -103,7 +104,7 @@ type wired struct {
 func (w *wired) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
 	if n > 0 {
-		w.alive.Do(func() { w.client.count(1) })
+		w.alive.Do(func() { w.client.up.Add(1) })
 	}
 	if err != nil && w.Writes() <= 1 {
 		err = fmt.Errorf("%w: %w", dialed.ErrDial, err)
@@ -116,22 +117,10 @@ func (w *wired) Close() error {
 		wasAlive := true
 		w.alive.Do(func() { wasAlive = false })
 		if wasAlive {
-			w.client.count(-1)
+			w.client.up.Add(-1)
 		}
 	})
 	return w.Conn.Close()
-}
-
-// count tells the owner when the first connection is up and when the last one is gone.
-func (c *Client) count(change int64) {
-	n := c.alive.Add(change)
-	switch {
-	case c.cfg.OnState == nil:
-	case change > 0 && n == 1:
-		c.cfg.OnState("connect")
-	case change < 0 && n == 0:
-		c.cfg.OnState("disconnect")
-	}
 }
 
 // refresh throws the knowledge of leaders away, unless that was done since the epoch.
