@@ -77,7 +77,7 @@ func BenchmarkConsume(b *testing.B) {
 		var got sync.WaitGroup
 		got.Add(b.N + 1)
 		first := sync.OnceFunc(b.ResetTimer)
-		subscribe(b, c, func(d conn.Delivery) {
+		conntest.Subscribe(b, c, func(d conn.Delivery) {
 			first()
 			_ = d.Ack(context.Background())
 			got.Done()

@@ -45,21 +45,11 @@ func publish(t testing.TB, c conn.Broker, keys int, from, to int64) {
 	conntest.Publish(t, c, "events", keys, from, to)
 }
 
-func subscribe(t testing.TB, c conn.Broker, handle func(conn.Delivery)) {
-	t.Helper()
-	err := c.Subscribe(t.Context(), conn.Subscription{
-		Channel: "events", Group: "worker", Handle: handle,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestDelivery(t *testing.T) {
 	s := start(t, 1)
 	c := client(t, s, "worker", 6)
 	got := conntest.NewTally(nil)
-	subscribe(t, c, got.Handle)
+	conntest.Subscribe(t, c, got.Handle)
 	publish(t, c, 10, 0, 50)
 	got.Wait(t, 500)
 	got.Check(t, 10, 50)
@@ -113,41 +103,7 @@ func TestDeclare(t *testing.T) {
 
 func TestSettle(t *testing.T) {
 	s := start(t, 1)
-	c := client(t, s, "worker", 1)
-	got := make(chan conn.Delivery, 100)
-	subscribe(t, c, func(d conn.Delivery) { got <- d })
-	publish(t, c, 1, 0, 3)
-	first, second, third := <-got, <-got, <-got
-
-	t.Run("commit/out of order/lowest contiguous", func(t *testing.T) {
-		for _, d := range []conn.Delivery{third, second} {
-			if err := d.Ack(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := first.Nack(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		again := <-got
-		if again.Offset != first.Offset || !again.Redelivered || first.Redelivered {
-			t.Errorf("got offset %d, redelivered %v", again.Offset, again.Redelivered)
-		}
-		if depth, err := c.Depth(t.Context(), "events", "worker"); err != nil || depth != 3 {
-			t.Errorf("depth %d before, %v", depth, err)
-		}
-		if err := again.Ack(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	})
-	t.Run("close/all settled/committed", func(t *testing.T) {
-		if err := c.Close(); err != nil {
-			t.Fatal(err)
-		}
-		other := client(t, s, "other", 1)
-		if depth, err := other.Depth(t.Context(), "events", "worker"); err != nil || depth != 0 {
-			t.Errorf("depth %d, %v", depth, err)
-		}
-	})
+	conntest.SettlesInOrder(t, func(name string) conn.Broker { return client(t, s, name, 1) })
 }
 
 func TestDisturbances(t *testing.T) {
@@ -179,7 +135,7 @@ func TestDisturbances(t *testing.T) {
 			s := start(t, c.brokers)
 			producer, worker := client(t, s, "producer", 6), client(t, s, "worker", 6)
 			got := conntest.NewTally(nil)
-			subscribe(t, worker, got.Handle)
+			conntest.Subscribe(t, worker, got.Handle)
 			publish(t, producer, 10, 0, 20)
 			c.disturb(t, s)
 			publish(t, producer, 10, 20, 40)
@@ -190,46 +146,13 @@ func TestDisturbances(t *testing.T) {
 }
 
 func TestGroup(t *testing.T) {
-	t.Run("scale/1 to 3 to 1/none lost", func(t *testing.T) {
+	t.Run("scale/1 to 3 to 1/none lost, order kept", func(t *testing.T) {
 		s := start(t, 1)
-		producer := client(t, s, "producer", 6)
-		got := conntest.NewTally(nil)
-		workers := []*kafka.Client{client(t, s, "worker0", 6)}
-		subscribe(t, workers[0], got.Handle)
-		publish(t, producer, 10, 0, 20)
-		for _, name := range []string{"worker1", "worker2"} {
-			w := client(t, s, name, 6)
-			subscribe(t, w, got.Handle)
-			workers = append(workers, w)
-		}
-		publish(t, producer, 10, 20, 40)
-		for _, w := range workers[1:] {
-			if err := w.Close(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		publish(t, producer, 10, 40, 60)
-		got.Wait(t, 600)
-		got.Check(t, 10, 60)
+		conntest.GrowsAndShrinks(t, func(name string) conn.Broker { return client(t, s, name, 6) })
 	})
-
 	t.Run("takeover/a member crashes/the other one goes on", func(t *testing.T) {
 		s := start(t, 1)
-		producer := client(t, s, "producer", 2)
-		got := conntest.NewTally(nil)
-		stays, crashes := client(t, s, "worker0", 2), client(t, s, "worker1", 2)
-		subscribe(t, stays, got.Handle)
-		held := make(chan conn.Delivery, 1000)
-		subscribe(t, crashes, func(d conn.Delivery) { held <- d })
-		publish(t, producer, 10, 0, 20)
-		d := <-held
-		crashes.Crash()
-		publish(t, producer, 10, 20, 40)
-		got.Wait(t, 400)
-		got.Check(t, 10, 40)
-		if err := d.Ack(t.Context()); err == nil {
-			t.Error("a delivery of the crashed member could be acknowledged")
-		}
+		conntest.TakesOver(t, func(name string) conn.Broker { return client(t, s, name, 2) })
 	})
 }
 
@@ -237,7 +160,7 @@ func TestBlackHole(t *testing.T) {
 	s := start(t, 1)
 	producer, worker := client(t, s, "producer", 2), client(t, s, "worker", 2)
 	got := conntest.NewTally(nil)
-	subscribe(t, worker, got.Handle)
+	conntest.Subscribe(t, worker, got.Handle)
 	publish(t, producer, 4, 0, 5)
 	got.Wait(t, 20)
 	heal := s.Break(t, wire.Fault{Kind: wire.Timeout, Direction: wire.Both})
@@ -260,7 +183,7 @@ func TestLatency(t *testing.T) {
 	defer s.Break(t, wire.Fault{
 		Kind: wire.Latency, Direction: wire.Both, Latency: 80 * time.Millisecond,
 	})()
-	subscribe(t, worker, got.Handle)
+	conntest.Subscribe(t, worker, got.Handle)
 	publish(t, producer, 4, 0, 3)
 	got.Wait(t, 12)
 	got.Check(t, 4, 3)
@@ -301,7 +224,7 @@ func TestClose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		subscribe(t, c, func(d conn.Delivery) { d.Ack(context.Background()) })
+		conntest.Subscribe(t, c, func(d conn.Delivery) { d.Ack(context.Background()) })
 		publish(t, c, 3, 0, 10)
 		if i == 3 {
 			c.Crash()

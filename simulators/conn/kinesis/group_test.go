@@ -36,7 +36,7 @@ func TestDisturbances(t *testing.T) {
 			s := start(t)
 			producer, worker := client(t, s, "producer", 6), client(t, s, "worker", 6)
 			got := conntest.NewTally(nil)
-			subscribe(t, worker, got.Handle)
+			conntest.Subscribe(t, worker, got.Handle)
 			publish(t, producer, 10, 0, 20)
 			c.disturb(t, s)
 			begun := time.Now()
@@ -51,54 +51,18 @@ func TestDisturbances(t *testing.T) {
 func TestGroup(t *testing.T) {
 	t.Run("scale/1 to 3 to 1/none lost, order kept", func(t *testing.T) {
 		s := start(t)
-		producer := client(t, s, "producer", 6)
-		got := conntest.NewTally(nil)
-		workers := []*kinesis.Client{client(t, s, "worker0", 6)}
-		subscribe(t, workers[0], got.Handle)
-		publish(t, producer, 10, 0, 20)
-		for _, name := range []string{"worker1", "worker2"} {
-			w := client(t, s, name, 6)
-			subscribe(t, w, got.Handle)
-			workers = append(workers, w)
-		}
-		publish(t, producer, 10, 20, 40)
-		for _, w := range workers[1:] {
-			if err := w.Close(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		publish(t, producer, 10, 40, 60)
-		got.Wait(t, 600)
-		got.Check(t, 10, 60)
+		conntest.GrowsAndShrinks(t, func(name string) conn.Broker { return client(t, s, name, 6) })
 	})
-
 	t.Run("takeover/a member crashes/the other one goes on", func(t *testing.T) {
 		s := start(t)
-		producer := client(t, s, "producer", 2)
-		got := conntest.NewTally(nil)
-		crashes, stays := client(t, s, "worker0", 2), client(t, s, "worker1", 2)
-		held := make(chan conn.Delivery, 1000)
-		subscribe(t, crashes, func(d conn.Delivery) { held <- d }) // has all, and one shard at least
-		subscribe(t, stays, got.Handle)
-		publish(t, producer, 10, 0, 20)
-		d := conntest.Receive(t, held)
-		crashes.Crash()
-		begun := time.Now()
-		publish(t, producer, 10, 20, 40)
-		got.Wait(t, 400)
-		t.Logf("all was delivered %v after the crash", time.Since(begun).Round(time.Millisecond))
-		got.Check(t, 10, 40)
-		if err := d.Ack(t.Context()); err == nil {
-			t.Error("a delivery of the crashed member could be acknowledged")
-		}
+		conntest.TakesOver(t, func(name string) conn.Broker { return client(t, s, name, 2) })
 	})
-
 	t.Run("two groups/one stream/each gets all", func(t *testing.T) {
 		s := start(t)
 		c := client(t, s, "producer", 2)
 		publish(t, c, 4, 0, 10)
 		one, other := conntest.NewTally(nil), conntest.NewTally(nil)
-		subscribe(t, c, one.Handle)
+		conntest.Subscribe(t, c, one.Handle)
 		err := c.Subscribe(t.Context(), conn.Subscription{
 			Channel: "events", Group: "another", Handle: other.Handle,
 		})
@@ -118,7 +82,7 @@ func TestSplit(t *testing.T) {
 	got := conntest.NewTally(nil)
 	workers := []*kinesis.Client{client(t, s, "worker0", 2), client(t, s, "worker1", 2)}
 	for _, w := range workers {
-		subscribe(t, w, got.Handle)
+		conntest.Subscribe(t, w, got.Handle)
 	}
 	var load sync.WaitGroup
 	load.Go(func() { publish(t, producer, 10, 0, 60) })

@@ -24,7 +24,7 @@ func TestDelivery(t *testing.T) {
 	s := start(t)
 	c := client(t, s, "worker", 6)
 	got := conntest.NewTally(nil)
-	subscribe(t, c, got.Handle)
+	conntest.Subscribe(t, c, got.Handle)
 	publish(t, c, 10, 0, 50)
 	got.Wait(t, 500)
 	got.Check(t, 10, 50)
@@ -116,7 +116,7 @@ func TestBodies(t *testing.T) {
 		}
 	}
 	got := make(chan conn.Delivery, len(sent))
-	subscribe(t, c, func(d conn.Delivery) { got <- d })
+	conntest.Subscribe(t, c, func(d conn.Delivery) { got <- d })
 	for _, want := range sent {
 		d := conntest.Receive(t, got)
 		if diff := cmp.Diff(want, d.Message, cmp.Comparer(bytes.Equal)); diff != "" || d.Err != nil {
@@ -141,42 +141,7 @@ func TestBodies(t *testing.T) {
 
 func TestSettle(t *testing.T) {
 	s := start(t)
-	c := client(t, s, "worker", 1)
-	got := make(chan conn.Delivery, 100)
-	subscribe(t, c, func(d conn.Delivery) { got <- d })
-	publish(t, c, 1, 0, 3)
-	first, second := conntest.Receive(t, got), conntest.Receive(t, got)
-	third := conntest.Receive(t, got)
-
-	t.Run("checkpoint/out of order/lowest contiguous", func(t *testing.T) {
-		for _, d := range []conn.Delivery{third, second} {
-			if err := d.Ack(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := first.Nack(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		again := conntest.Receive(t, got)
-		if again.Offset != first.Offset || !again.Redelivered || first.Redelivered {
-			t.Errorf("got offset %d, redelivered %v", again.Offset, again.Redelivered)
-		}
-		if depth, err := c.Depth(t.Context(), "events", "worker"); err != nil || depth != 3 {
-			t.Errorf("depth %d before, %v", depth, err)
-		}
-		if err := again.Ack(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	})
-	t.Run("close/all settled/written", func(t *testing.T) {
-		if err := c.Close(); err != nil {
-			t.Fatal(err)
-		}
-		other := client(t, s, "other", 1)
-		if depth, err := other.Depth(t.Context(), "events", "worker"); err != nil || depth != 0 {
-			t.Errorf("depth %d, %v", depth, err)
-		}
-	})
+	conntest.SettlesInOrder(t, func(name string) conn.Broker { return client(t, s, name, 1) })
 }
 
 func TestPrefetchBoundsWhatIsInHand(t *testing.T) {
@@ -224,7 +189,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 			}
 			declare(t, c, "events", 3)
 			got := conntest.NewTally(nil)
-			subscribe(t, c, got.Handle)
+			conntest.Subscribe(t, c, got.Handle)
 			publish(t, c, 4, 0, 5)
 			got.Wait(t, 20) // again those that were settled when the wire was out of order
 			heal := func() {}

@@ -45,16 +45,6 @@ func declare(t testing.TB, c conn.Broker, channel string, parallel int) {
 	}
 }
 
-func subscribe(t testing.TB, c conn.Broker, handle func(conn.Delivery)) {
-	t.Helper()
-	err := c.Subscribe(t.Context(), conn.Subscription{
-		Channel: "events", Group: "worker", Handle: handle,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func publish(t testing.TB, c conn.Broker, keys int, from, to int64) {
 	t.Helper()
 	conntest.Publish(t, c, "events", keys, from, to)
