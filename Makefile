@@ -53,10 +53,11 @@ test-containers: ## tests with real brokers, in Docker; images that cannot be pu
 	$(if $(CONTAINED),$(in_docker) test -race -p 1 -tags containers -timeout 40m -count 1 \
 	  -run '$(call names,$(CONTAINED))' $(call folders,$(CONTAINED)))
 
+# From within its folder, where go test shows what a test that passes has printed.
 conformance: ## what every broker's client and engine keeps of its claims, as a matrix
 	@.ci/programs
 	@.ci/docker/up || echo 'containers are not available here'
-	$(in_docker) test -count 1 -timeout 60m -run '^TestBrokers$$' ./simulators/conn/conformance \
+	@$(in_docker) test -C simulators/conn/conformance -count 1 -timeout 60m -run '^TestBrokers$$' \
 	  -args -matrix -sets embedded,process,container
 
 kills: ## kill runs in containers KILLS times at random moments and look for what they left
