@@ -45,6 +45,7 @@ const (
 	failed       = "FAIL"
 	notClaimed   = "-"
 	notAvailable = "n/a"
+	notRun       = "not run" // by -run
 )
 
 var outcomes struct {
@@ -97,10 +98,15 @@ func hold(t *testing.T, s *site, p property, f features.Features, set string) {
 	case p.claimed != nil && !p.claimed(s.claims), p.able != nil && !p.able(f):
 		result = notClaimed
 	default:
+		begun := false
 		held := t.Run(strings.ReplaceAll(p.name, " ", "-"), func(t *testing.T) {
+			begun = true
 			p.test(&bench{site: s, TB: t, name: strings.ReplaceAll(p.name, " ", "-")})
 		})
-		if !held {
+		switch {
+		case !begun:
+			result = notRun
+		case !held:
 			result = failed
 		}
 	}
