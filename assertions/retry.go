@@ -103,8 +103,8 @@ func newRetry(l *Ledger, t *topology.Topology, p RetryParams) *retry {
 	if p.Tolerance == 0 {
 		p.Tolerance = DefaultTolerance
 	}
-	c := &retry{ledger: l, p: p, rules: map[string]rule{}, open: map[tryKey]try{}, failed: map[tryOf]try{},
-		excuse: newExcuses(p.Node, p.Handler)}
+	c := &retry{ledger: l, p: p, rules: map[string]rule{}, open: map[tryKey]try{},
+		failed: map[tryOf]try{}, excuse: newExcuses(p.Node, p.Handler)}
 	n := t.Node(p.Node)
 	if n == nil {
 		return c
@@ -185,7 +185,7 @@ func (c *retry) Observe(e *history.Event) {
 		switch {
 		case k.step != "":
 			c.try(e, k)
-		case e.Kind == history.Publish && e.Outcome == history.Ok:
+		case c.waiting != "" && e.Channel == c.waiting && e.Outcome == history.Ok:
 			c.again--
 		}
 	default:

@@ -113,3 +113,33 @@ func TestRetryChannel(t *testing.T) {
 		})
 	}
 }
+
+// What came out of the retry channel is a try that was declared; only what came again is a redelivery.
+func TestRetryChannelRedeliveries(t *testing.T) {
+	fails := func(at int, n int32) visit { return visit{ms(at), n, history.Fail, "poison"} }
+	for name, c := range map[string]struct {
+		visits []visit
+		want   float64
+	}{
+		"redeliveries/three tries/none": {[]visit{fails(10, 1), fails(70, 2), fails(180, 3)}, 0},
+		"redeliveries/a crash in the second/one": {[]visit{fails(10, 1),
+			{ms(70), 2, history.Unknown, "crash"}, fails(90, 2), fails(200, 3)}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			system := patient()
+			verdicts := assertions.Judge(replaced(visited(3, c.visits...)).events(), implied(system),
+				assertions.Context{Topology: system})
+			for _, v := range verdicts {
+				for _, f := range v.Figures {
+					if v.Name == "retry[worker.records]" && f.Name == "redeliveries" {
+						if f.Value != c.want {
+							t.Errorf("%v redeliveries, want %v", f.Value, c.want)
+						}
+						return
+					}
+				}
+			}
+			t.Error("no verdict tells of redeliveries")
+		})
+	}
+}

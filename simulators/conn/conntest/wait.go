@@ -13,6 +13,9 @@ import (
 // Patience bounds every wait; nothing that works takes as long.
 const Patience = 40 * time.Second
 
+// ending is how long a goroutine that has nothing more to do may take to be gone.
+const ending = 5 * time.Second
+
 // Eventually asks again until an answer is right. The pause keeps it from being a load.
 func Eventually(t testing.TB, what string, right func() (any, bool)) {
 	t.Helper()
@@ -69,7 +72,7 @@ func Audited(t testing.TB, c conn.Broker, channel string) map[string]int {
 // are gone. What a wire held back is carried out by the engine behind the heal, and ends with that.
 func NoneLeft(t testing.TB, before int) {
 	t.Helper()
-	for begun := time.Now(); time.Since(begun) < Patience; time.Sleep(time.Millisecond) {
+	for begun := time.Now(); time.Since(begun) < ending; time.Sleep(time.Millisecond) {
 		if runtime.NumGoroutine() <= before {
 			return
 		}
