@@ -11,13 +11,20 @@ import (
 	"time"
 )
 
+// duplex is what carries a connection's bytes: a socket, or a ring in memory.
+type duplex interface {
+	net.Conn
+	CloseWrite() error
+	SetLinger(sec int) error
+}
+
 // conn is one connection of a dialler: it counts bytes for its wire and ends politely.
 //
 // Toxiproxy leaves goroutines behind, and may hang while a toxic is removed, when it writes to a
 // connection whose other end has gone. So Close ends the sending side only and reads on, unseen by
 // the owner, until the proxy closes; what the far end sees is the same.
 type conn struct {
-	*net.TCPConn
+	duplex
 	link  *link
 	owner *live // nil on a direct path
 	used  atomic.Bool
@@ -32,7 +39,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	if err := c.begin(); err != nil {
 		return 0, c.wrap("read", err)
 	}
-	n, err := c.TCPConn.Read(b)
+	n, err := c.duplex.Read(b)
 	if n > 0 {
 		c.link.replies.Add(int64(n))
 		c.touch()
@@ -44,7 +51,7 @@ func (c *conn) Read(b []byte) (int, error) {
 }
 
 func (c *conn) Write(b []byte) (int, error) {
-	n, err := c.TCPConn.Write(b)
+	n, err := c.duplex.Write(b)
 	if n > 0 {
 		c.link.requests.Add(int64(n))
 		c.touch()
@@ -61,7 +68,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom and WriteTo hide the ones of net.TCPConn, which would move bytes uncounted.
+// ReadFrom and WriteTo hide what the duplex has of them, which would move bytes uncounted.
 
 func (c *conn) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{c}, r)
@@ -71,13 +78,31 @@ func (c *conn) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, struct{ io.Reader }{c})
 }
 
+// Alive says whether an idle connection has not been closed from the far side. Bytes that nobody
+// asked for make a connection unusable too. It waits for nothing.
+func (c *conn) Alive() bool {
+	c.mu.Lock()
+	ended := c.ended
+	c.mu.Unlock()
+	if ended != nil {
+		return false
+	}
+	switch s := c.duplex.(type) {
+	case interface{ Alive() bool }:
+		return s.Alive()
+	case syscall.Conn:
+		return aliveSocket(s)
+	}
+	return true
+}
+
 // Close ends the connection. A proxied one is seen off in the background.
 func (c *conn) Close() error {
 	if !c.end(net.ErrClosed) {
 		return nil
 	}
 	if c.owner == nil {
-		return c.TCPConn.Close()
+		return c.duplex.Close()
 	}
 	c.leave()
 	return nil
@@ -92,17 +117,17 @@ func (c *conn) reset() {
 
 // leave ends the sending side and reads on until the proxy closes.
 func (c *conn) leave() {
-	c.TCPConn.SetDeadline(time.Unix(1, 0))
-	c.TCPConn.CloseWrite()
+	c.duplex.SetDeadline(time.Unix(1, 0))
+	c.duplex.CloseWrite()
 	off := c.owner.background(func() {
 		<-c.idle
-		c.TCPConn.SetReadDeadline(time.Time{})
-		io.Copy(io.Discard, struct{ io.Reader }{c.TCPConn})
-		c.TCPConn.Close()
+		c.duplex.SetReadDeadline(time.Time{})
+		io.Copy(io.Discard, struct{ io.Reader }{c.duplex})
+		c.duplex.Close()
 		c.owner.remove(c)
 	})
 	if !off {
-		c.TCPConn.Close()
+		c.duplex.Close()
 	}
 }
 
@@ -115,7 +140,7 @@ func (c *conn) SetDeadline(t time.Time) error {
 	if c.ended != nil {
 		return c.wrap("set", c.ended)
 	}
-	return c.TCPConn.SetDeadline(t)
+	return c.duplex.SetDeadline(t)
 }
 
 func (c *conn) SetReadDeadline(t time.Time) error {
@@ -124,7 +149,7 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	if c.ended != nil {
 		return c.wrap("set", c.ended)
 	}
-	return c.TCPConn.SetReadDeadline(t)
+	return c.duplex.SetReadDeadline(t)
 }
 
 // end makes Read and Write answer err from now on; false when the connection had ended before.
@@ -180,10 +205,10 @@ func (c *conn) wrap(op string, err error) error {
 
 // newConn begins the connection of a dialler; a nil owner makes a direct one. The fabric may have
 // been closed since it was dialled.
-func newConn(l *link, tcp *net.TCPConn, owner *live) (*conn, error) {
-	c := &conn{TCPConn: tcp, link: l, owner: owner, idle: make(chan struct{})}
+func newConn(l *link, s duplex, owner *live) (*conn, error) {
+	c := &conn{duplex: s, link: l, owner: owner, idle: make(chan struct{})}
 	if owner != nil && !owner.add(c) {
-		tcp.Close()
+		s.Close()
 		return nil, errClosed
 	}
 	return c, nil
@@ -192,5 +217,5 @@ func newConn(l *link, tcp *net.TCPConn, owner *live) (*conn, error) {
 var _ interface {
 	net.Conn
 	CloseWrite() error
-	syscall.Conn
+	Alive() bool
 } = (*conn)(nil)

@@ -26,10 +26,11 @@ const detailLimit = 1 << 10
 const bodyLimit = 1 << 20
 
 // observe serves the API and tells of each change that it carried out.
-func (s *server) observe(tell func(Change)) http.Handler {
+func (f *fabric) observe(tell func(Change)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := f.server
 		routes := s.now.Load().routes
-		if tell == nil || r.Method == http.MethodGet {
+		if r.Method == http.MethodGet {
 			routes.ServeHTTP(w, r)
 			return
 		}
@@ -40,13 +41,15 @@ func (s *server) observe(tell func(Change)) http.Handler {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		change, known := changeOf(r, body)
+		defer f.disturb(change)()
 		before := s.state(change.Proxy)
 		seen := &watched{ResponseWriter: w, status: http.StatusOK, limit: bodyLimit}
 		routes.ServeHTTP(seen, r)
 		if !known || seen.status >= 300 {
 			return
 		}
-		if change = change.settle(before, s.state(change.Proxy), seen.body.Bytes()); change.Action != "" {
+		change = change.settle(before, s.state(change.Proxy), seen.body.Bytes())
+		if change.Action != "" && tell != nil {
 			tell(change)
 		}
 	})
@@ -153,4 +156,39 @@ func (s *server) state(name string) state {
 	p.Lock()
 	defer p.Unlock()
 	return state{p.Enabled, p.Listen, p.Upstream}
+}
+
+// disturb takes the turns of the proxies that a change through the API means, all of them where it
+// names none. Call what it yields when the change is done: connections in memory then meet what the
+// library has done to its own.
+func (f *fabric) disturb(c Change) (done func()) {
+	var meant []*proxy
+	for _, p := range f.proxies() {
+		if c.Proxy == "" || p.name == c.Proxy {
+			p.turn <- struct{}{}
+			meant = append(meant, p)
+		}
+	}
+	return func() {
+		for _, p := range meant {
+			p.disturbed()
+			<-p.turn
+		}
+	}
+}
+
+// disturbed makes connections in memory what the library's proxy is now. The turn is held.
+func (p *proxy) disturbed() {
+	behind := p.library()
+	if behind == nil {
+		return
+	}
+	p.look(behind)
+	now := p.link.fabric.server.state(p.name)
+	p.link.mu.Lock()
+	far := p.far
+	p.link.mu.Unlock()
+	if !now.enabled || now.upstream != far || now.listen != p.addr {
+		p.joints.close()
+	}
 }

@@ -32,6 +32,7 @@ func names(t testing.TB, f wire.Fabric) []string {
 }
 
 func TestProxyNames(t *testing.T) {
+	overSockets(t)
 	count := func(node string) int { return map[string]int{"b": 2}[node] }
 	for name, test := range map[string]struct {
 		opt  wire.Options
@@ -65,6 +66,7 @@ func TestProxyNames(t *testing.T) {
 
 // The standard client drives a live fabric, whatever a node is called, and what it changed is told.
 func TestOutsidersChangesAreTold(t *testing.T) {
+	overSockets(t)
 	var mu sync.Mutex
 	var told []wire.Change
 	f := newFabric(t, wire.Options{Marker: mark, OnControl: func(c wire.Change) {
@@ -151,6 +153,7 @@ func freePort(t testing.TB, f wire.Fabric) int {
 }
 
 func TestAPIPort(t *testing.T) {
+	overSockets(t)
 	f := newFabric(t, wire.Options{})
 	port := freePort(t, f)
 	_, err := wire.New(wire.Options{APIPort: port})

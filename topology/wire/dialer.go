@@ -174,24 +174,44 @@ func (d *dialer) ends() ([]*end, error) {
 
 func (d *dialer) dial(ctx context.Context, e *end) (net.Conn, error) {
 	if d.direct() {
-		tcp, err := dialTCP(ctx, e.addr)
+		s, err := e.dial(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("dial %q: %w", d.link.wire, err)
 		}
-		return newConn(d.link, tcp, nil)
+		return newConn(d.link, s, nil)
 	}
 	p, err := d.link.proxy(ctx, pair{d.replica, e.replica}, e.addr)
 	if err != nil {
 		return nil, fmt.Errorf("dial %q: %w", d.link.wire, err)
 	}
-	tcp, err := dialTCP(ctx, p.addr)
+	s, err := p.dial(ctx, e)
 	if err != nil {
 		if ctx.Err() == nil {
 			d.link.refused(d.replica)
 		}
 		return nil, fmt.Errorf("dial %q: %w", d.link.wire, err)
 	}
-	return newConn(d.link, tcp, &p.live)
+	return newConn(d.link, s, &p.live)
+}
+
+// dial connects to the proxy.
+func (p *proxy) dial(ctx context.Context, e *end) (duplex, error) {
+	if p.link.fabric.opt.Transport == TCP {
+		return dialTCP(ctx, p.addr)
+	}
+	s, ok, err := p.dialMemory(ctx, e)
+	if !ok {
+		return dialTCP(ctx, p.addr)
+	}
+	return s, err
+}
+
+// dial connects to the replica itself.
+func (e *end) dial(ctx context.Context) (duplex, error) {
+	if e.memory != nil {
+		return e.memory.Dial(e.memory.Addr())
+	}
+	return dialTCP(ctx, e.addr)
 }
 
 func (d *dialer) direct() bool { return d.link.wire.From == AuditFrom }
@@ -207,12 +227,12 @@ func DialBeyond(ctx context.Context, addr string) (net.Conn, error) {
 	return conn, nil
 }
 
-func dialTCP(ctx context.Context, addr string) (*net.TCPConn, error) {
+func dialTCP(ctx context.Context, addr string) (duplex, error) {
 	// Keep-alive probes say nothing on loopback and cost three system calls a connection.
 	dial := net.Dialer{KeepAlive: -1}
 	conn, err := dial.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	return conn.(*net.TCPConn), nil
+	return conn.(duplex), nil
 }

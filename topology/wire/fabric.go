@@ -1,11 +1,14 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,8 +23,9 @@ const AuditFrom = "@audit"
 // Options is what a fabric is made from. The zero value works; Touched then counts only
 // connections.
 type Options struct {
-	Marker Marker
-	Log    *slog.Logger // nil is silent
+	Transport Transport // "" is TCP
+	Marker    Marker
+	Log       *slog.Logger // nil is silent
 	// APIPort is where Toxiproxy's HTTP API listens; 0 takes a free port.
 	APIPort int
 	// OnControl is told of each change that somebody made through the HTTP API. The fabric's own
@@ -55,21 +59,26 @@ type fabric struct {
 // New starts a fabric without nodes or wires. Many may live in one process.
 func New(opt Options) (Fabric, error) {
 	registerToxics()
+	if opt.Transport == "" {
+		opt.Transport = TCP
+	}
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
 	f := &fabric{
-		opt: opt, log: opt.Log, ports: newPorts(),
+		opt: opt, log: opt.Log, ports: newPorts(opt.Transport),
 		ends: map[string]*node{}, links: map[topology.Wire]*link{},
 	}
 	for _, w := range opt.Wires {
 		f.link(w)
 	}
-	server, err := startServer(f.ports, opt)
-	if err != nil {
+	f.server = newServer()
+	if opt.Transport == Virtual {
+		return f, nil
+	}
+	if err := f.serve(); err != nil {
 		return nil, errors.Join(err, f.ports.close())
 	}
-	f.server = server
 	return f, nil
 }
 
@@ -115,6 +124,9 @@ func (f *fabric) Close() error {
 		i.release(nil)
 	}
 	errs = append(errs, f.server.clear(ctx, func() { settle(ctx, proxies) }))
+	for _, p := range proxies {
+		p.joints.close()
+	}
 	for _, i := range faults {
 		i.abandon(nil)
 	}
@@ -154,3 +166,18 @@ func (f *fabric) shut() []*link {
 
 // errClosed is answered to whoever asks a closed fabric for a connection or a listener.
 var errClosed = fmt.Errorf("fabric is closed: %w", net.ErrClosed)
+
+// proxies are all proxies so far, by name.
+func (f *fabric) proxies() []*proxy {
+	f.mu.Lock()
+	links := slices.Collect(maps.Values(f.links))
+	f.mu.Unlock()
+	var all []*proxy
+	for _, l := range links {
+		l.mu.Lock()
+		all = append(all, l.proxiesOf(-1)...)
+		l.mu.Unlock()
+	}
+	slices.SortFunc(all, func(a, b *proxy) int { return cmp.Compare(a.name, b.name) })
+	return all
+}

@@ -30,6 +30,9 @@ var ab = topology.Wire{From: "a", To: "b"}
 
 func newFabric(t testing.TB, opt wire.Options) wire.Fabric {
 	t.Helper()
+	if opt.Transport == "" {
+		opt.Transport = transport
+	}
 	f, err := wire.New(opt)
 	if err != nil {
 		t.Fatal(err)
@@ -214,6 +217,7 @@ func TestDialAddrKnowsTheFarEndOnly(t *testing.T) {
 }
 
 func TestAnnounce(t *testing.T) {
+	overSockets(t)
 	f := newFabric(t, wire.Options{})
 	for _, addr := range []string{"", "127.0.0.1", "127.0.0.1:", ":80", "127.0.0.1:0"} {
 		if err := f.Announce("b", 0, addr); err == nil {
@@ -283,6 +287,7 @@ func TestBytesCountBothDirections(t *testing.T) {
 }
 
 func TestManyDialAtOnceOverOneProxy(t *testing.T) {
+	overSockets(t)
 	f, _ := echoFabric(t)
 	var all sync.WaitGroup
 	answers := make([]string, 200)

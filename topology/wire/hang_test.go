@@ -54,6 +54,7 @@ func serveFlood(t testing.TB, f wire.Fabric) (full <-chan bool) {
 // A connection whose owner does not read keeps Toxiproxy from changing its proxy for good. The
 // proxy is then made anew on the same port, with the faults it should have.
 func TestProxyThatHangsIsMadeAnew(t *testing.T) {
+	overSockets(t)
 	f := newFabric(t, wire.Options{Marker: mark})
 	full := serveFlood(t, f)
 	d := f.Dialer(ab, 0)

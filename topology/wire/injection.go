@@ -77,7 +77,7 @@ func (f *fabric) injection(fault Fault) (*injection, error) {
 		return nil, fmt.Errorf("direction %q is not one of requests, replies, both", fault.Direction)
 	}
 	id := fmt.Sprintf("%s-%d", pathSafe(fault.Name), f.serial.Add(1))
-	toxics, err := fault.toxics(id, f.opt.Marker)
+	toxics, err := fault.toxics(id, f.opt.Marker, f.opt.Transport)
 	return &injection{link: l, fault: fault, toxics: toxics}, err
 }
 
@@ -130,10 +130,12 @@ func (i *injection) inject(ctx context.Context, p *proxy) error {
 	open, used := p.live.open(), p.live.used()
 	err := p.change(ctx, i, func(behind *toxiproxy.Proxy) error {
 		if i.fault.Kind == Cut {
-			behind.Stop()
+			p.close(behind)
 			return nil
 		}
-		return i.addTo(behind)
+		err := i.addTo(behind)
+		p.look(behind)
+		return err
 	})
 	switch i.fault.Kind {
 	case Cut:
@@ -161,18 +163,17 @@ func (i *injection) heal(ctx context.Context, p *proxy) error {
 		return p.renew(i)
 	}
 	p.faults = slices.Delete(p.faults, at, at+1)
-	cut := p.isCut()
+	cut := p.faulted(Cut)
 	return p.change(ctx, i, func(behind *toxiproxy.Proxy) error {
 		if i.fault.Kind != Cut {
-			return i.removeFrom(behind)
+			err := i.removeFrom(behind)
+			p.look(behind)
+			return err
 		}
 		if cut {
 			return nil
 		}
-		if err := behind.Start(); !errors.Is(err, toxiproxy.ErrProxyAlreadyStarted) {
-			return err
-		}
-		return nil
+		return p.open(behind)
 	})
 }
 

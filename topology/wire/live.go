@@ -105,7 +105,7 @@ func (l *live) close() {
 	l.closed = true
 	l.mu.Unlock()
 	for _, c := range l.all() {
-		c.TCPConn.Close()
+		c.duplex.Close()
 	}
 	l.leaving.Wait()
 }

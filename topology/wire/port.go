@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"math/rand/v2"
 	"sync"
@@ -28,14 +29,39 @@ type ports struct {
 	// claim holds a port of 127.0.0.1 until closed. It yields syscall.EADDRINUSE when somebody
 	// else has the port.
 	claim func(port int) (io.Closer, error)
+	// choose is how far from first to try for an owner.
+	choose func(owner string, try int) int
 
 	mu     sync.Mutex
 	owned  map[string]int
 	claims []io.Closer
 }
 
-func newPorts() *ports {
-	return &ports{first: portFirst, last: portLast, claim: claimPort, owned: map[string]int{}}
+func newPorts(t Transport) *ports {
+	p := &ports{first: portFirst, last: portLast, claim: claimPort, owned: map[string]int{}}
+	p.choose = func(string, int) int { return rand.IntN(p.last - p.first + 1) }
+	if t == Virtual {
+		p.claim, p.choose = p.claimNumber, chooseByName
+	}
+	return p
+}
+
+// chooseByName is the same choice for the same owner in every run.
+func chooseByName(owner string, try int) int {
+	sum := fnv.New32a()
+	sum.Write([]byte(owner))
+	return (int(sum.Sum32()%(portLast-portFirst)) + try) % (portLast - portFirst + 1)
+}
+
+// claimNumber claims a port that is a mere number: nobody listens at it, and no other table knows
+// of it.
+func (t *ports) claimNumber(port int) (io.Closer, error) {
+	for _, taken := range t.owned {
+		if taken == port {
+			return nil, syscall.EADDRINUSE
+		}
+	}
+	return io.NopCloser(nil), nil
 }
 
 // of is the owner's port, taken now if it has none yet.
@@ -45,8 +71,8 @@ func (t *ports) of(owner string) (int, error) {
 	if port, ok := t.owned[owner]; ok {
 		return port, nil
 	}
-	for range portTries {
-		port := t.first + rand.IntN(t.last-t.first+1)
+	for try := range portTries {
+		port := t.first + t.choose(owner, try)
 		held, err := t.claim(port)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			continue

@@ -13,7 +13,7 @@ import (
 
 // table is a table of the ports 10 to 19 over a set of claims that may be shared.
 func table(taken *sync.Map) *ports {
-	t := newPorts()
+	t := newPorts(TCP)
 	t.first, t.last = 10, 19
 	t.claim = func(port int) (io.Closer, error) {
 		if _, had := taken.LoadOrStore(port, true); had {
@@ -60,7 +60,7 @@ func TestPortsNeverClash(t *testing.T) {
 }
 
 func TestPortsTellWhatIsWrong(t *testing.T) {
-	table := newPorts()
+	table := newPorts(TCP)
 	table.claim = func(int) (io.Closer, error) { return nil, syscall.EMFILE }
 	if _, err := table.of("b[0]"); !errors.Is(err, syscall.EMFILE) ||
 		!strings.Contains(err.Error(), `for "b[0]"`) {
@@ -69,7 +69,7 @@ func TestPortsTellWhatIsWrong(t *testing.T) {
 }
 
 func TestClaimLetsItsOwnerListenAndNobodyElseClaim(t *testing.T) {
-	table := newPorts()
+	table := newPorts(TCP)
 	defer table.close()
 	port, err := table.of("b[0]")
 	if err != nil {

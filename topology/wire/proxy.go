@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,13 +25,19 @@ type proxy struct {
 
 	ready chan struct{} // closed when the proxy is made or err is set
 	err   error
+	port  int
 	addr  string
 
-	far string // the far replica's address; guarded by link.mu
+	far         string       // the far replica's address; guarded by link.mu
+	shut        atomic.Bool  // it refuses connections
+	joints      joints       // its connections in memory
+	serial      atomic.Int64 // numbers them
+	socketsOnly atomic.Bool  // new connections must be sockets
+
+	now atomic.Pointer[toxiproxy.Proxy] // the library's; changed by the turn's holder
 
 	// turn is held by whoever changes the proxy; it guards the fields below.
 	turn    chan struct{}
-	behind  *toxiproxy.Proxy
 	faults  []*injection // that it should have
 	broken  error        // why the last try to make it anew did not succeed
 	retired bool         // the fabric is being closed
@@ -110,7 +115,7 @@ func (p *proxy) make() {
 	defer close(p.ready)
 	port, err := p.link.fabric.ports.of("proxy " + p.name)
 	if err == nil {
-		p.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		p.port, p.addr = port, local(port).String()
 		err = p.start()
 	}
 	if err == nil {
@@ -128,31 +133,63 @@ func (p *proxy) start() error {
 	far := p.far
 	p.link.mu.Unlock()
 	server := p.link.fabric.server
-	p.behind = server.newProxy(p.name, p.addr, far)
+	behind := server.newProxy(p.name, p.addr, far)
+	p.now.Store(behind)
 	for _, i := range p.faults {
-		if err := i.addTo(p.behind); err != nil {
+		if err := i.addTo(behind); err != nil {
 			return err
 		}
 	}
-	if !p.isCut() {
-		if err := p.behind.Start(); err != nil {
+	p.look(behind)
+	p.shut.Store(true)
+	if !p.faulted(Cut) {
+		if err := p.open(behind); err != nil {
 			return err
 		}
 	}
-	return server.add(p.behind)
+	return server.add(behind)
+}
+
+// library is the library's proxy, nil before it is made.
+func (p *proxy) library() *toxiproxy.Proxy { return p.now.Load() }
+
+// open lets one of the library's proxies take connections.
+func (p *proxy) open(behind *toxiproxy.Proxy) error {
+	p.shut.Store(false)
+	if p.link.fabric.opt.Transport == Virtual {
+		return nil
+	}
+	if err := behind.Start(); !errors.Is(err, toxiproxy.ErrProxyAlreadyStarted) {
+		return err
+	}
+	return nil
+}
+
+// close ends the connections over one of the library's proxies and refuses new ones.
+func (p *proxy) close(behind *toxiproxy.Proxy) {
+	p.shut.Store(true)
+	behind.Stop()
+	p.joints.close()
 }
 
 // pointAt leads the proxy to another address of its far replica.
 func (p *proxy) pointAt(ctx context.Context, far string) error {
 	p.turn <- struct{}{}
 	defer func() { <-p.turn }()
-	to := &toxiproxy.Proxy{Listen: p.addr, Upstream: far, Enabled: !p.isCut()}
-	return p.change(ctx, nil, func(tp *toxiproxy.Proxy) error { return tp.Update(to) })
+	to := &toxiproxy.Proxy{Listen: p.addr, Upstream: far, Enabled: !p.faulted(Cut)}
+	return p.change(ctx, nil, func(tp *toxiproxy.Proxy) error {
+		p.joints.close()
+		if p.link.fabric.opt.Transport == Virtual {
+			tp.Upstream = far
+			return nil
+		}
+		return tp.Update(to)
+	})
 }
 
-// isCut says whether a fault keeps the proxy from listening. The turn is held.
-func (p *proxy) isCut() bool {
-	return slices.ContainsFunc(p.faults, func(i *injection) bool { return i.fault.Kind == Cut })
+// faulted says whether a fault of a kind is in force. The turn is held.
+func (p *proxy) faulted(kind Kind) bool {
+	return slices.ContainsFunc(p.faults, func(i *injection) bool { return i.fault.Kind == kind })
 }
 
 // change runs one change of the library's proxy, for the holder of the turn, who has set before
@@ -169,7 +206,7 @@ func (p *proxy) change(
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	defer cancel()
-	done, behind := make(chan error, 1), p.behind
+	done, behind := make(chan error, 1), p.library()
 	go func() { done <- do(behind) }()
 	select {
 	case err := <-done:
@@ -182,7 +219,7 @@ func (p *proxy) change(
 // renew leaves the library's proxy to itself and makes another on the same port. Connections are
 // reset.
 func (p *proxy) renew(about *injection) error {
-	f, old := p.link.fabric, p.behind
+	f, old := p.link.fabric, p.library()
 	f.log.Warn("proxy hangs and is made anew", "proxy", p.name)
 	for _, i := range append(slices.Clone(p.faults), about) {
 		if i != nil {
@@ -191,6 +228,7 @@ func (p *proxy) renew(about *injection) error {
 	}
 	// Stop closes the listener at once, even where it then waits for the change that hangs.
 	go old.Stop()
+	p.joints.close()
 	for _, c := range p.live.open() {
 		c.reset()
 	}

@@ -36,33 +36,41 @@ type served struct {
 	routes http.Handler
 }
 
-func startServer(t *ports, opt Options) (*server, error) {
+// newServer is a server whose API nobody can ask yet.
+func newServer() *server {
+	s := &server{done: make(chan struct{}), proxies: map[string]*toxiproxy.Proxy{}}
+	s.now.Store(newServed())
+	return s
+}
+
+// serve opens the HTTP API.
+func (f *fabric) serve() error {
 	const owner = "toxiproxy api"
-	if opt.APIPort != 0 {
-		if err := t.fix(owner, opt.APIPort); err != nil {
-			return nil, fmt.Errorf("start toxiproxy api: %w", err)
+	if port := f.opt.APIPort; port != 0 {
+		if err := f.ports.fix(owner, port); err != nil {
+			return fmt.Errorf("start toxiproxy api: %w", err)
 		}
 	}
-	port, err := t.of(owner)
+	port, err := f.ports.of(owner)
 	if err != nil {
-		return nil, fmt.Errorf("start toxiproxy api: %w", err)
+		return fmt.Errorf("start toxiproxy api: %w", err)
 	}
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp4", addr)
 	if err != nil {
-		return nil, fmt.Errorf("start toxiproxy api: %w", err)
+		return fmt.Errorf("start toxiproxy api: %w", err)
 	}
-	s := &server{addr: addr, done: make(chan struct{}), proxies: map[string]*toxiproxy.Proxy{}}
-	s.now.Store(newServed())
-	s.http.Handler = s.observe(opt.OnControl)
+	s := f.server
+	s.addr = addr
+	s.http.Handler = f.observe(f.opt.OnControl)
 	s.http.ReadHeaderTimeout = 10 * time.Second
 	go func() {
 		defer close(s.done)
 		if err := s.http.Serve(ln); err != http.ErrServerClosed {
-			opt.Log.Error("toxiproxy api stopped", "error", err)
+			f.log.Error("toxiproxy api stopped", "error", err)
 		}
 	}()
-	return s, nil
+	return nil
 }
 
 func newServed() *served {
@@ -108,6 +116,9 @@ func (s *server) drop(p *toxiproxy.Proxy) {
 
 // shut ends the API.
 func (s *server) shut(ctx context.Context) error {
+	if s.addr == "" {
+		return nil
+	}
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		err = fmt.Errorf("stop toxiproxy api: %w", errors.Join(err, s.http.Close()))

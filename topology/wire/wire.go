@@ -20,7 +20,8 @@ type Fabric interface {
 	// broker the replica is the cluster member). The address is on 127.0.0.1 and below port 32768,
 	// and the same again each time the same replica listens anew.
 	Listen(node string, replica int) (net.Listener, error)
-	// Announce tells the address of a replica that opened its own listener (an engine).
+	// Announce tells the address of a replica that opened its own listener (an engine). Over Virtual
+	// it is an error: nobody could dial it.
 	Announce(node string, replica int, addr string) error
 	// Port reserves an address for a replica whose engine insists on listening itself.
 	Port(node string, replica int) (int, error)
@@ -32,11 +33,22 @@ type Fabric interface {
 	Inject(ctx context.Context, f Fault) (Injection, error)
 	// Bytes is what has gone over a wire so far, both directions, by the fabric's own count.
 	Bytes(w topology.Wire) (requests, replies int64)
-	// API is the address of Toxiproxy's HTTP API, on 127.0.0.1.
+	// API is the address of Toxiproxy's HTTP API, on 127.0.0.1; "" over Virtual, which has none.
 	API() string
 	// Close stops all proxies and the API. Listeners made by Listen are closed by their owners.
 	Close() error
 }
+
+// Transport says what carries the bytes of connections whose ends are both in this process.
+type Transport string
+
+// The transports. Whatever listens or dials by itself (a container, a child process, a program from
+// outside) is reached over TCP by the first two, and not at all by the third.
+const (
+	TCP     Transport = "tcp"     // sockets on 127.0.0.1, through the proxy's own listener
+	Memory  Transport = "memory"  // rings in memory, with the proxy's toxics between them
+	Virtual Transport = "virtual" // memory alone: no socket and no HTTP API, for virtual time
+)
 
 // Dialer dials the far end of one wire for one replica.
 type Dialer interface {

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -54,7 +53,7 @@ func New(cfg conn.Config) (*Client, error) {
 			if err != nil {
 				return nil, err
 			}
-			return checkable(c), nil
+			return checkable{c}, nil
 		},
 		Protocol:                 2,
 		MaxRetries:               -1,
@@ -195,22 +194,6 @@ func judge(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", conn.ErrUnknown, err)
-}
-
-// checkable lets the pool see that a connection was closed while it was idle: it looks for the
-// descriptor, which counting hides.
-func checkable(c *dialed.Conn) net.Conn {
-	if d, ok := c.Conn.(descriptor); ok {
-		return struct {
-			*dialed.Conn
-			descriptor
-		}{c, d}
-	}
-	return c
-}
-
-type descriptor interface {
-	SyscallConn() (syscall.RawConn, error)
 }
 
 func key(table, id string) string { return table + ":" + id }

@@ -120,8 +120,8 @@ func (g *Gate) Drop(abrupt bool) int {
 
 	clients := 0
 	for _, c := range open {
-		if tcp, ok := c.Conn.(*net.TCPConn); ok && abrupt {
-			tcp.SetLinger(0)
+		if hard, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok && abrupt {
+			hard.SetLinger(0) // fails only where it has ended already
 		}
 		if _, own := c.Conn.(probe); !own {
 			clients++
