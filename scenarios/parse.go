@@ -24,6 +24,11 @@ type Options struct {
 	Seed *uint64  // in place of the file's own
 	// Engines is what runs behind brokers and stores: "auto" (also ""), "embedded" or "containers".
 	Engines string
+	// Time is by which clock to run: "auto" (also ""), "virtual" or "real".
+	Time string
+	// Code are the nodes in whose place functions of the user's own run that reach their neighbours
+	// by the dialers they are given; RealCode those whose functions dial by themselves.
+	Code, RealCode []string
 	// Machine is where the scenario is to run; what it cannot do is refused.
 	Machine Machine
 	// Saved are the topologies of a run that is judged again; the topology's file is not read then.
@@ -173,6 +178,7 @@ func (p *parser) read() {
 			strings.Join(p.sourceNames(), ", "))
 	}
 	p.enginesExist()
+	p.time()
 	p.assertions(assert, expect)
 	p.consistent()
 	if s.Deadline == 0 {

@@ -18,6 +18,8 @@ type Scenario struct {
 	AsBuilt      *topology.Topology // what simulators obey; the promise itself when nothing differs
 	Seed         uint64
 	Engines      string // what runs behind brokers and stores: "auto", "embedded" or "containers"
+	Time         string // by which clock it is run: "virtual" or "real"
+	TimeWhy      string // why it is real where virtual was wished for
 	Load         []FlowLoad
 	Steady       time.Duration // load before the timeline begins
 	Timeline     []Act

@@ -1,6 +1,7 @@
 package history_test
 
 import (
+	stdcmp "cmp"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -132,10 +133,13 @@ func arbitrary() *rapid.Generator[history.Event] {
 	})
 }
 
+// byTime is the order of a history; rows of one instant stay as they are.
+func byTime(a, b history.Event) int { return stdcmp.Compare(a.At, b.At) }
+
 // seal writes events, which it sorts, as the segment with a number.
 func seal(t failer, dir string, number int, events []history.Event) {
 	t.Helper()
-	slices.SortFunc(events, func(a, b history.Event) int { return a.Compare(&b) })
+	slices.SortStableFunc(events, byTime)
 	if err := history.Prepare(dir); err != nil {
 		t.Fatal(err)
 	}

@@ -27,8 +27,9 @@ type Reader struct {
 
 // segment is one verified file.
 type segment struct {
-	path string
-	meta meta
+	path   string
+	serial int // by the names of the files, which are in order of sealing
+	meta   meta
 }
 
 // Open reads a run's history folder: the compacted file if there is one, else all sealed segments,
@@ -41,12 +42,12 @@ func Open(dir string) (*Reader, error) {
 		return nil, fmt.Errorf("open history %q: %w", dir, err)
 	}
 	r := &Reader{names: interned{}}
-	for _, path := range paths {
+	for i, path := range paths {
 		m, err := readMeta(path)
 		if err != nil {
 			return nil, fmt.Errorf("open history %q: %w", path, err)
 		}
-		r.segments = append(r.segments, segment{path, m})
+		r.segments = append(r.segments, segment{path, i, m})
 	}
 	slices.SortStableFunc(r.segments, func(a, b segment) int {
 		return cmp.Compare(a.meta.first, b.meta.first)
@@ -170,7 +171,8 @@ func (r *Reader) End() (ns int64) {
 	return ns
 }
 
-// Events yields every event in the order of Compare, also where segments overlap in time. The
+// Events yields every event in order of time, also where segments overlap; events of one instant in
+// the order of their segments, and of their rows there. The
 // event is overwritten by the next one: what is kept must be copied. Err tells afterwards whether
 // the reading was complete.
 func (r *Reader) Events(yield func(*Event) bool) {
@@ -246,7 +248,7 @@ func (m *merge) begin(s segment) error {
 	if err != nil {
 		return fmt.Errorf("%q: %w", s.path, err)
 	}
-	c := &cursor{path: s.path, file: f, decoder: newDecoder(m.names)}
+	c := &cursor{path: s.path, file: f, decoder: newDecoder(m.names), serial: s.serial}
 	c.event.At = math.MinInt64
 	c.decoder.groups = file.RowGroups()
 	switch err := c.read(); {
@@ -269,6 +271,7 @@ func (m *merge) close() {
 // cursor stands at one event of one file.
 type cursor struct {
 	path    string
+	serial  int // of the segment
 	file    *os.File
 	decoder *decoder
 	event   Event
@@ -289,10 +292,12 @@ func (c *cursor) read() error {
 // cursors is a heap, the earliest event first.
 type cursors []*cursor
 
-func (c cursors) Len() int           { return len(c) }
-func (c cursors) Less(i, j int) bool { return c[i].event.Compare(&c[j].event) < 0 }
-func (c cursors) Swap(i, j int)      { c[i], c[j] = c[j], c[i] }
-func (c *cursors) Push(x any)        { *c = append(*c, x.(*cursor)) }
+func (c cursors) Len() int { return len(c) }
+func (c cursors) Less(i, j int) bool {
+	return cmp.Or(cmp.Compare(c[i].event.At, c[j].event.At), cmp.Compare(c[i].serial, c[j].serial)) < 0
+}
+func (c cursors) Swap(i, j int) { c[i], c[j] = c[j], c[i] }
+func (c *cursors) Push(x any)   { *c = append(*c, x.(*cursor)) }
 func (c *cursors) Pop() any {
 	last := (*c)[len(*c)-1]
 	*c = (*c)[:len(*c)-1]

@@ -49,7 +49,7 @@ type Writer struct {
 	group   int // events in the current row group
 	traces  traces
 	meta    meta
-	last    Event
+	last    int64 // the time of the last event written
 	err     error // the first; all later calls return it
 }
 
@@ -96,7 +96,7 @@ func (w *Writer) Write(e *Event) error {
 		return w.fail("write", err)
 	}
 	w.meta.add(e)
-	w.last = *e
+	w.last = e.At
 	w.rows = w.rows[:len(w.rows)+1]
 	w.rows[len(w.rows)-1].fill(e, w.traces.text(e.Trace))
 	if len(w.rows) == cap(w.rows) {
@@ -112,8 +112,8 @@ func (w *Writer) check(e *Event) error {
 	if int(e.Outcome) >= len(outcomeNames) {
 		return fmt.Errorf("event has unknown %v", e.Outcome)
 	}
-	if w.meta.events > 0 && w.last.Compare(e) > 0 {
-		return fmt.Errorf("event at %d ns stands behind one at %d ns", e.At, w.last.At)
+	if w.meta.events > 0 && w.last > e.At {
+		return fmt.Errorf("event at %d ns stands behind one at %d ns", e.At, w.last)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -65,6 +66,7 @@ type judged struct {
 // runOptions are the flags of run and test.
 type runOptions struct {
 	engines  string
+	time     string
 	images   string            // a file
 	pulled   map[string]string // what it says
 	seed     string
@@ -78,6 +80,8 @@ type runOptions struct {
 func (o *runOptions) flags(c *cobra.Command) {
 	f := c.Flags()
 	enginesFlag(c, &o.engines)
+	f.StringVar(&o.time, "time", scenarios.AutoTime, "clock to run by: virtual (jumps from event to "+
+		"event, the same history for the same seed), real, or auto (virtual where every node can)")
 	f.StringVar(&o.images, "images", "",
 		"file that says where containers' images come from, such as a private registry")
 	f.StringVar(&o.seed, "seed", "", "seed of all random choices (default: the scenario's)")
@@ -90,6 +94,9 @@ func (o *runOptions) valid() error {
 	if err := validEngines(o.engines); err != nil {
 		return err
 	}
+	if !slices.Contains(scenarios.Times(), o.time) {
+		return usage(fmt.Errorf("no time %q", o.time), "accepted: "+strings.Join(scenarios.Times(), ", "))
+	}
 	if _, err := strconv.ParseUint(o.seed, 10, 64); o.seed != "" && err != nil {
 		return usage(fmt.Errorf("seed %q is not a whole number", o.seed), "")
 	}
@@ -101,7 +108,7 @@ func (o *runOptions) valid() error {
 }
 
 func (o *runOptions) scenario() scenarios.Options {
-	opt := scenarios.Options{Set: o.set, Engines: o.engines, Machine: runner.Machine()}
+	opt := scenarios.Options{Set: o.set, Engines: o.engines, Time: o.time, Machine: runner.Machine()}
 	if seed, err := strconv.ParseUint(o.seed, 10, 64); err == nil {
 		opt.Seed = &seed
 	}

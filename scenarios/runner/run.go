@@ -52,7 +52,8 @@ type run struct {
 }
 
 func newRun(p *scenarios.Plan, opt Options) (*run, error) {
-	recorder, err := record.New(opt.Dir)
+	virtual := p.Time == scenarios.VirtualTime
+	recorder, err := record.NewWith(opt.Dir, record.Options{InOrder: virtual})
 	if err != nil {
 		return nil, fmt.Errorf("begin history in %q: %w", opt.Dir, err)
 	}
@@ -106,6 +107,7 @@ func (r *run) setUp(ctx context.Context) error {
 		Disks:    r.plan.Disks(),
 		Topology: r.plan.AsBuilt,
 		Fabric: wire.Options{
+			Transport: r.transport(),
 			Marker:    wire.Marker("00-" + hex.EncodeToString(prefix[:])),
 			APIPort:   r.opt.APIPort,
 			Log:       r.opt.Log,
@@ -124,7 +126,9 @@ func (r *run) setUp(ctx context.Context) error {
 	for _, i := range r.stack.Infos() {
 		r.out.Engines[i.Node] = i.Info
 	}
-	r.say("toxiproxy API on %s", r.stack.Fabric().API())
+	if api := r.stack.Fabric().API(); api != "" {
+		r.say("toxiproxy API on %s", api)
+	}
 	r.env.Fabric = r.stack.Fabric()
 	if r.cast, err = cast.New(r.env); err != nil {
 		return r.notUp(ctx, err)
@@ -142,6 +146,14 @@ func (r *run) setUp(ctx context.Context) error {
 	}
 	r.say("ready after %s", time.Duration(r.recorder.Now()).Round(time.Millisecond))
 	return nil
+}
+
+// transport is what carries bytes between what runs in this process.
+func (r *run) transport() wire.Transport {
+	if r.plan.Time == scenarios.VirtualTime {
+		return wire.Virtual
+	}
+	return wire.TCP
 }
 
 // notUp is a setup that did not end well: the user stopped it, or the environment failed.

@@ -77,6 +77,14 @@ var ErrDeadline = errors.New("the run passed its deadline")
 // the history not be written, a *StoppedError when the run ended early; the history in Options.Dir
 // is closed and readable in every case.
 func Run(ctx context.Context, p *scenarios.Plan, opt Options) (out *Outcome, err error) {
+	if p.Time == scenarios.VirtualTime {
+		return inVirtualTime(ctx, p, opt)
+	}
+	return execute(ctx, p, opt)
+}
+
+// execute is a run by the clock that it finds itself in.
+func execute(ctx context.Context, p *scenarios.Plan, opt Options) (out *Outcome, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.Deadline,
 		fmt.Errorf("%w of %s", ErrDeadline, p.Deadline))
 	defer cancel()

@@ -12,6 +12,7 @@ const chunkEvents = 512
 
 type chunk struct {
 	n      int
+	serial int64 // chunks that one shard fills have rising ones
 	events [chunkEvents]history.Event
 }
 
@@ -22,6 +23,7 @@ type chunks struct {
 	free  chan *chunk
 	limit int64
 	made  atomic.Int64
+	taken atomic.Int64
 }
 
 func newChunks(events int) *chunks {
@@ -33,6 +35,7 @@ func newChunks(events int) *chunks {
 func (c *chunks) take() *chunk {
 	select {
 	case empty := <-c.free:
+		empty.serial = c.taken.Add(1)
 		return empty
 	default:
 	}
@@ -40,7 +43,7 @@ func (c *chunks) take() *chunk {
 		c.made.Add(-1)
 		return nil
 	}
-	return &chunk{}
+	return &chunk{serial: c.taken.Add(1)}
 }
 
 // give takes an empty chunk back.

@@ -38,6 +38,10 @@ type Options struct {
 	Segment int
 	// Every is how often what was recorded is sealed; 0 is DefaultEvery.
 	Every time.Duration
+	// InOrder keeps the order of recording among events of one instant. In virtual time many have
+	// the same, and a cause stands before its effect by that order alone. All events then go through
+	// one place, which real time has no need of.
+	InOrder bool
 }
 
 // Recorder takes the events of one run. Record is safe for concurrent use.
@@ -45,6 +49,7 @@ type Recorder struct {
 	start    time.Time
 	dir      string
 	off      bool // nothing is kept
+	inOrder  bool
 	shards   []shard
 	store    *chunks
 	counters counters
@@ -97,15 +102,20 @@ func newRecorder(dir string, o Options) *Recorder {
 	if o.Limit == 0 {
 		o.Limit = DefaultLimit
 	}
+	shards := 1 << bits.Len(uint(2*runtime.GOMAXPROCS(0)-1))
+	if o.InOrder {
+		shards = 1
+	}
 	return &Recorder{
-		start:  o.Start,
-		dir:    dir,
-		shards: make([]shard, 1<<bits.Len(uint(2*runtime.GOMAXPROCS(0)-1))),
-		store:  newChunks(o.Limit),
-		broken: failure{told: make(chan struct{})},
-		stop:   make(chan struct{}),
-		flush:  make(chan struct{}),
-		sealed: make(chan error, 1),
+		start:   o.Start,
+		dir:     dir,
+		inOrder: o.InOrder,
+		shards:  make([]shard, shards),
+		store:   newChunks(o.Limit),
+		broken:  failure{told: make(chan struct{})},
+		stop:    make(chan struct{}),
+		flush:   make(chan struct{}),
+		sealed:  make(chan error, 1),
 	}
 }
 
@@ -116,7 +126,10 @@ func (r *Recorder) Now() int64 { return int64(time.Since(r.start)) }
 // memory that Options.Limit bounds. After Close it does nothing but count.
 func (r *Recorder) Record(e *history.Event) {
 	if !r.off {
-		s := &r.shards[rand.Uint32()&uint32(len(r.shards)-1)]
+		s := &r.shards[0]
+		if len(r.shards) > 1 {
+			s = &r.shards[rand.Uint32()&uint32(len(r.shards)-1)]
+		}
 		switch s.put(e, r.store) {
 		case dropped:
 			r.shed.Add(1)

@@ -132,6 +132,7 @@ func (s *sealer) write() error {
 
 // sort puts the pending events in order, with what the sealer itself has to say.
 func (s *sealer) sort(events []timed) []timed {
+	slices.SortFunc(s.pending, func(a, b *chunk) int { return cmp.Compare(a.serial, b.serial) })
 	for _, c := range s.pending {
 		for i := range c.n {
 			e := &c.events[i]
@@ -143,7 +144,11 @@ func (s *sealer) sort(events []timed) []timed {
 		e.Value = n
 		events = append(events, timed{e.At, &e})
 	}
-	slices.SortFunc(events, timed.compare)
+	if s.r.inOrder {
+		slices.SortStableFunc(events, func(a, b timed) int { return cmp.Compare(a.at, b.at) })
+	} else {
+		slices.SortFunc(events, timed.compare)
+	}
 	if s.end {
 		at := max(s.r.Now(), s.last)
 		if len(events) > 0 {

@@ -48,6 +48,7 @@ type Features struct {
 	Image     string // containers: what runs where nothing else is asked for
 	Imitation bool   // it is not the product that its protocol is known by
 	Worth     string // what a verdict on it is worth, one sentence
+	RealOnly  string // why it cannot live in virtual time, "" where an engine in this process can
 	// Authenticates says that it can refuse a client's user name and password by itself.
 	Authenticates bool
 	Can           []Ability
