@@ -40,6 +40,9 @@ type Env struct {
 	Progress func(node, what string)
 	// Code is the user's own, in place of what would be simulated; nil is none.
 	Code *Code
+	// Apart is how far apart what is started together begins; 0 is at once. Where nothing takes any
+	// time it decides who is first.
+	Apart time.Duration
 
 	numbers sync.Map // sequence to its next number
 	births  births
@@ -56,6 +59,19 @@ func (e *Env) Rand(parts ...string) *rand.Rand {
 		h.Write([]byte{0})
 	}
 	return rand.New(rand.NewPCG(e.Seed, h.Sum64()))
+}
+
+// Stagger waits until the turn of one of those that are started together, counted from 0.
+func (e *Env) Stagger(ctx context.Context, turn int) {
+	if e.Apart == 0 || turn == 0 {
+		return
+	}
+	t := time.NewTimer(time.Duration(turn) * e.Apart)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // Next is the next number of a dense sequence that begins at 0: the messages of a flow, or the

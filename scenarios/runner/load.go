@@ -12,13 +12,24 @@ import (
 // own, and returns when the load is over.
 func (r *run) offerAll(ctx context.Context) error {
 	c := newCrew(ctx)
-	for _, f := range r.plan.Flows {
-		c.start("load of "+f.Flow, func(ctx context.Context) error { return r.offer(ctx, f) })
+	for i, f := range r.plan.Flows {
+		phase := int64(i) * int64(r.flowApart())
+		c.start("load of "+f.Flow, func(ctx context.Context) error { return r.offer(ctx, f, phase) })
 	}
 	return c.wait()
 }
 
-func (r *run) offer(ctx context.Context, f scenarios.FlowPlan) error {
+// flowApart is how far apart messages of two flows are sent that are meant for one instant: in
+// virtual time nobody else decides which is first.
+func (r *run) flowApart() time.Duration {
+	if r.plan.Time == scenarios.VirtualTime {
+		return 1009 * time.Nanosecond
+	}
+	return 0
+}
+
+// offer offers one flow's messages, each so much later than it is meant for.
+func (r *run) offer(ctx context.Context, f scenarios.FlowPlan, later int64) error {
 	source := r.cast.Source(f.Flow)
 	if source == nil {
 		return fmt.Errorf("flow %q has no source that can be asked to send", f.Flow)
@@ -26,7 +37,7 @@ func (r *run) offer(ctx context.Context, f scenarios.FlowPlan) error {
 	number := int64(0)
 	for at := range f.Arrivals() {
 		intended := r.origin + int64(at)
-		if err := r.waitUntil(ctx, intended); err != nil {
+		if err := r.waitUntil(ctx, intended+later); err != nil {
 			return err
 		}
 		source.Offer(f.Flow, number, intended)

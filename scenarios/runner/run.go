@@ -92,7 +92,7 @@ func (r *run) setUp(ctx context.Context) error {
 	r.env = &simulators.Env{
 		Topology: r.plan.AsBuilt, Recorder: r.recorder, Seed: r.plan.Seed, TracePrefix: prefix, Key: key,
 		Code: r.opt.Code, Run: filepath.Base(filepath.Dir(r.opt.Dir)),
-		Logs: filepath.Join(filepath.Dir(r.opt.Dir), "logs"),
+		Logs: filepath.Join(filepath.Dir(r.opt.Dir), "logs"), Apart: r.apart(),
 		Progress: func(node, what string) {
 			r.tell(Progress{Text: node + ": " + what, Long: true})
 		},
@@ -154,6 +154,14 @@ func (r *run) transport() wire.Transport {
 		return wire.Virtual
 	}
 	return wire.TCP
+}
+
+// apart is how far apart what is started together begins: in virtual time nobody else decides it.
+func (r *run) apart() time.Duration {
+	if r.plan.Time == scenarios.VirtualTime {
+		return 251 * time.Microsecond
+	}
+	return 0
 }
 
 // notUp is a setup that did not end well: the user stopped it, or the environment failed.

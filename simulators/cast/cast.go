@@ -28,11 +28,15 @@ import (
 // that. A program of the user's own says for itself how long it may take.
 const ReadyWithin = 30 * time.Second
 
+// nodeApart is how many turns lie between two nodes: room for their replicas.
+const nodeApart = 17
+
 // busier is a simulator that knows how many messages are in its hands.
 type busier interface{ Busy() int64 }
 
 // Cast is every simulated node of one topology. It is safe for concurrent use.
 type Cast struct {
+	env      *simulators.Env
 	services []simulators.Node // and clouds
 	fleets   []simulators.Node // and what services send by themselves
 	nodes    map[string]simulators.Node
@@ -46,7 +50,7 @@ func New(env *simulators.Env) (*Cast, error) { return NewWith(env, Clients()) }
 
 // NewWith is New with other clients of brokers and stores.
 func NewWith(env *simulators.Env, clients simulators.Clients) (*Cast, error) {
-	c := &Cast{nodes: map[string]simulators.Node{}, sources: map[string]simulators.Source{}}
+	c := &Cast{env: env, nodes: map[string]simulators.Node{}, sources: map[string]simulators.Source{}}
 	for _, n := range env.Topology.Nodes {
 		if err := c.add(env, clients, n); err != nil {
 			return nil, err
@@ -114,17 +118,18 @@ func sender(n *topology.Node) *topology.Node {
 // node is ready.
 func (c *Cast) Start(ctx context.Context) error {
 	for _, nodes := range [][]simulators.Node{c.services, c.fleets} {
-		if err := startAll(ctx, nodes); err != nil {
+		if err := c.startAll(ctx, nodes); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func startAll(ctx context.Context, nodes []simulators.Node) error {
+func (c *Cast) startAll(ctx context.Context, nodes []simulators.Node) error {
 	all, ctx := errgroup.WithContext(ctx)
-	for _, n := range nodes {
+	for i, n := range nodes {
 		all.Go(func() error {
+			c.env.Stagger(ctx, i*nodeApart)
 			ctx, cancel := context.WithTimeout(ctx, readyWithin(n))
 			defer cancel()
 			if err := n.Start(ctx); err != nil {

@@ -123,6 +123,7 @@ func (f *Fleet) Start(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.SetLimit(parallel)
 	for _, m := range f.members {
+		f.env.Stagger(ctx, 1)
 		all.Go(func() error { return m.start(ctx) })
 	}
 	if err := all.Wait(); err != nil {

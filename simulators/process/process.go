@@ -97,8 +97,11 @@ func (n *Node) Start(ctx context.Context) error {
 		return err
 	}
 	var all errgroup.Group
-	for _, s := range n.all() {
-		all.Go(func() error { return n.start(ctx, s) })
+	for i, s := range n.all() {
+		all.Go(func() error {
+			n.Env.Stagger(ctx, i)
+			return n.start(ctx, s)
+		})
 	}
 	return all.Wait()
 }

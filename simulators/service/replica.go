@@ -206,16 +206,19 @@ func (r *replica) prepare(h *program.Handler) {
 // subscribe begins to take deliveries.
 func (r *replica) subscribe(ctx context.Context) error {
 	var all errgroup.Group
-	for h, l := range r.lanes {
-		if h.Source == "" {
+	for i, h := range r.svc.program.Handlers {
+		l := r.lanes[h]
+		if l == nil || h.Source == "" {
 			continue
 		}
 		all.Go(func() error {
+			r.svc.env.Stagger(ctx, i)
 			return wrap("subscribe to", h.Source, r.take(h, h.Source, prefetch(h),
 				func(d conn.Delivery) { r.accept(h, l, d) }))
 		})
 		if w := r.waiting[h]; w != nil {
 			all.Go(func() error {
+				r.svc.env.Stagger(ctx, i)
 				return wrap("subscribe to", h.RetryChannel(), r.take(h, h.RetryChannel(), mostWaiting,
 					func(d conn.Delivery) { r.acceptAgain(h, w, d) }))
 			})

@@ -97,8 +97,11 @@ func (s *Service) Name() string { return s.node.Name }
 // Start starts all replicas at once and returns when every one is ready.
 func (s *Service) Start(ctx context.Context) error {
 	var all errgroup.Group
-	for _, slot := range s.all() {
-		all.Go(func() error { return s.start(ctx, slot) })
+	for i, slot := range s.all() {
+		all.Go(func() error {
+			s.env.Stagger(ctx, i)
+			return s.start(ctx, slot)
+		})
 	}
 	return all.Wait()
 }
@@ -168,8 +171,11 @@ func (s *Service) Scale(ctx context.Context, n int) error {
 	for _, slot := range leaving {
 		all.Go(func() error { return s.stop(ctx, slot) })
 	}
-	for _, slot := range coming {
-		all.Go(func() error { return s.start(ctx, slot) })
+	for i, slot := range coming {
+		all.Go(func() error {
+			s.env.Stagger(ctx, i)
+			return s.start(ctx, slot)
+		})
 	}
 	return all.Wait()
 }

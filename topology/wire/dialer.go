@@ -174,7 +174,7 @@ func (d *dialer) ends() ([]*end, error) {
 
 func (d *dialer) dial(ctx context.Context, e *end) (net.Conn, error) {
 	if d.direct() {
-		s, err := e.dial(ctx)
+		s, err := d.link.direct(ctx, e, d.replica)
 		if err != nil {
 			return nil, fmt.Errorf("dial %q: %w", d.link.wire, err)
 		}
@@ -206,12 +206,14 @@ func (p *proxy) dial(ctx context.Context, e *end) (duplex, error) {
 	return s, err
 }
 
-// dial connects to the replica itself.
-func (e *end) dial(ctx context.Context) (duplex, error) {
-	if e.memory != nil {
-		return e.memory.Dial(e.memory.Addr())
+// direct connects to a replica itself.
+func (l *link) direct(ctx context.Context, e *end, replica int) (duplex, error) {
+	if e.memory == nil {
+		return dialTCP(ctx, e.addr)
 	}
-	return dialTCP(ctx, e.addr)
+	path := endName(l.wire.From, replica) + " -> " + endName(l.wire.To, e.replica)
+	takes, back := l.fabric.takes(path)
+	return e.memory.DialSlow(e.memory.Addr(), takes, back)
 }
 
 func (d *dialer) direct() bool { return d.link.wire.From == AuditFrom }

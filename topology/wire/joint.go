@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"hash/fnv"
 	"io"
 	"net"
 	"slices"
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/Shopify/toxiproxy/v2/stream"
@@ -108,7 +110,8 @@ func (p *proxy) dialMemory(ctx context.Context, e *end) (duplex, bool, error) {
 		return nil, false, nil
 	}
 	serial := p.serial.Add(1)
-	near, inner := memory.Pair(p.address(serial), p.address(0))
+	takes, back := p.link.fabric.takes(p.name)
+	near, inner := memory.SlowPair(p.address(serial), p.address(0), takes, back)
 	one := &joint{proxy: p, serial: serial}
 	one.local = &side{duplex: inner, joint: one}
 	select {
@@ -126,6 +129,26 @@ func (p *proxy) dialMemory(ctx context.Context, e *end) (duplex, bool, error) {
 		}
 	}
 	return near, true, nil
+}
+
+// hop is how long bytes take over a wire in virtual time, at least; the rest, up to spread, is each
+// proxy's and direction's own. Loopback takes about as long. Where nothing takes any time all comes
+// in one instant, in an order that nobody decides; so hardly two things do. Connections over one
+// proxy take the same, so that it does not matter which of them a pool gives out.
+const (
+	hop    = 20 * time.Microsecond
+	spread = 9973 * time.Nanosecond
+)
+
+// takes is how long bytes take over a path, there and back.
+func (f *fabric) takes(path string) (takes, back time.Duration) {
+	if f.opt.Transport != Virtual {
+		return 0, 0
+	}
+	sum := fnv.New64a()
+	sum.Write([]byte(path))
+	n := sum.Sum64()
+	return hop + time.Duration(n>>32)%spread, hop + time.Duration(n&(1<<32-1))%spread
 }
 
 // undisturbed says that the library's proxy is as the fabric has made it, but for toxics that work in

@@ -29,7 +29,8 @@ type held struct {
 	pieces  []*stream.StreamChunk
 	size    int
 	ended   bool
-	waiting bool // counted by the gate
+	waiting bool          // counted by the gate
+	turn    time.Duration // how long after the release it is let go
 }
 
 func (h *held) add(c *stream.StreamChunk) {
@@ -51,6 +52,7 @@ func (s *stall) NewState() any { return &held{scan: newScan(s.Marker)} }
 func (s *stall) Pipe(stub *toxics.ToxicStub) {
 	h := stub.State.(*held)
 	released := s.released()
+	var turn <-chan time.Time
 	open := false
 	for {
 		if open && len(h.pieces) == 0 {
@@ -76,7 +78,9 @@ func (s *stall) Pipe(stub *toxics.ToxicStub) {
 			s.discard(stub, h.scan)
 			return
 		case <-released:
-			open, released = true, nil
+			released, turn = nil, time.After(h.turn)
+		case <-turn:
+			open, turn = true, nil
 		case output <- next:
 			h.drop()
 		case c := <-input:
@@ -124,7 +128,12 @@ type gate struct {
 	empty   chan struct{} // closed when nobody waits any more; nil before release
 	opened  bool
 	waiting int
+	entered int // connections that have ever begun to wait
 }
+
+// turnApart is how far apart connections are let go, in the order in which they began to wait, so
+// that what they hold comes in an order that somebody decides.
+const turnApart = 100 * time.Nanosecond
 
 // released is closed when the gate is.
 func (g *gate) released() <-chan struct{} {
@@ -160,6 +169,8 @@ func (g *gate) enter(h *held) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.waiting++
+	h.turn = time.Duration(g.entered) * turnApart
+	g.entered++
 }
 
 // leave counts a connection that waits no longer.

@@ -68,6 +68,7 @@ func New(cfg conn.Config) *Client {
 		IdleTimeout: idleTimeout,
 		MetadataTTL: metadataAge,
 		ClientID:    cfg.Client,
+		Context:     c.life, // the library's own goroutines end with the client
 	}
 	return c
 }
@@ -154,9 +155,9 @@ func (c *Client) Connect(ctx context.Context) error {
 func (c *Client) Close() error {
 	c.life.Leave()
 	c.life.End()
-	c.transport.CloseIdleConnections()
 	c.conns.Sever()
 	c.life.Wait()
+	c.transport.CloseIdleConnections() // the last ones: nothing is dialled any more
 	c.conns.Wait()
 	return nil
 }

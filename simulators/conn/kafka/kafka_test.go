@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -235,6 +236,40 @@ func TestClose(t *testing.T) {
 	}
 	if err := s.Engine.Stop(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	conntest.NoneLeft(t, before)
+}
+
+// TestCloseBusy closes clients that have records on their way and more behind them, and asks once
+// more: nothing that the library begins for a request outlives its client.
+func TestCloseBusy(t *testing.T) {
+	s := start(t, 1)
+	client(t, s, "declarer", 3)
+	before := runtime.NumGoroutine()
+	for i := range 8 {
+		c := kafka.New(conn.Config{Dialer: s.Dialer(), Client: fmt.Sprint("c", i)})
+		publish(t, c, 3, 0, 1)
+		var busy sync.WaitGroup
+		for w := range 16 {
+			busy.Go(func() {
+				for n := int64(1); ; n++ {
+					letter := conntest.Letter(fmt.Sprint("device", w), n)
+					if _, err := c.Publish(t.Context(), "events", letter); err != nil {
+						return
+					}
+				}
+			})
+		}
+		if i%2 == 0 {
+			c.Crash()
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		busy.Wait()
+		if _, err := c.Depth(t.Context(), "events", "worker"); err == nil {
+			t.Error("a closed client asked for a depth")
+		}
 	}
 	conntest.NoneLeft(t, before)
 }

@@ -31,27 +31,42 @@ func newMembership(s *subscription, gen *kafka.Generation) *membership {
 
 // run consumes until the generation ends. What has been settled by then, and shortly after, is
 // committed before the group is joined again; later settlements are refused.
-func (m *membership) run(ctx context.Context) {
-	fetching, stop := context.WithCancel(m.sub.client.life)
+func (m *membership) run(generation context.Context) {
+	life := m.sub.client.life
+	committing, end := m.committing(generation)
+	defer end()
+	fetching, stop := context.WithCancel(life)
 	var fetchers sync.WaitGroup
 	for _, s := range m.shares {
 		fetchers.Go(func() { s.fetch(fetching) })
 	}
-	m.commitUntil(ctx)
+	m.commitUntil(generation, committing)
 	stop()
 	fetchers.Wait()
 	for _, s := range m.shares {
 		s.queue.Stop()
 	}
-	if !m.sub.client.life.Crashed() {
+	if !life.Crashed() {
 		m.settle()
 	}
 	for _, s := range m.shares {
 		s.revoke()
 	}
-	if !m.sub.client.life.Crashed() {
-		_ = m.commit() // refused if the group has gone on without us
+	if !life.Crashed() {
+		_ = m.commit(committing) // refused if the group has gone on without us
 	}
+}
+
+// committing is the context of commits. It outlives the generation by as long as the other members
+// wait for this one to join again.
+func (m *membership) committing(generation context.Context) (context.Context, func()) {
+	life := m.sub.client.life
+	ctx, cancel := context.WithCancel(life)
+	stop := context.AfterFunc(generation, func() {
+		_ = life.Pause(ctx, rebalanceTimeout) // an error says that ctx has ended
+		cancel()
+	})
+	return ctx, func() { stop(); cancel() }
 }
 
 // settle gives deliveries in hand a little time.
@@ -65,23 +80,24 @@ func (m *membership) settle() {
 	}
 }
 
-// commitUntil commits whenever there is something to, not too often, until ctx ends.
-func (m *membership) commitUntil(ctx context.Context) {
+// commitUntil commits whenever there is something to, not too often, until the generation ends. A
+// commit that is on its way then is waited for.
+func (m *membership) commitUntil(generation, committing context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-m.dirty:
-		case <-ctx.Done():
+		case <-generation.Done():
 			return
 		}
-		if m.commit() != nil {
+		if m.commit(committing) != nil {
 			m.touch() // again: the coordinator may have moved
 		}
 		timer.Reset(commitEvery)
 		select {
 		case <-timer.C:
-		case <-ctx.Done():
+		case <-generation.Done():
 			return
 		}
 	}
@@ -96,24 +112,27 @@ func (m *membership) touch() {
 }
 
 // commit writes how far every partition is settled.
-func (m *membership) commit() error {
-	offsets := map[int]int64{}
+func (m *membership) commit(ctx context.Context) error {
+	var offsets []kafka.OffsetCommit
+	written := map[*share]int64{}
 	for _, s := range m.shares {
 		if offset, ok := s.progress.uncommitted(); ok {
-			offsets[s.partition] = offset
+			offsets = append(offsets, kafka.OffsetCommit{Partition: s.partition, Offset: offset})
+			written[s] = offset
 		}
 	}
 	if len(offsets) == 0 {
 		return nil
 	}
-	err := m.gen.CommitOffsets(map[string]map[int]int64{m.sub.topic: offsets})
+	err := m.sub.client.commit(ctx, &kafka.OffsetCommitRequest{
+		GroupID: m.gen.GroupID, GenerationID: int(m.gen.ID), MemberID: m.gen.MemberID,
+		Topics: map[string][]kafka.OffsetCommit{m.sub.topic: offsets},
+	})
 	if err != nil {
 		return err
 	}
-	for _, s := range m.shares {
-		if offset, ok := offsets[s.partition]; ok {
-			s.progress.committed(offset)
-		}
+	for s, offset := range written {
+		s.progress.committed(offset)
 	}
 	return nil
 }

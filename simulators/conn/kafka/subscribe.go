@@ -85,6 +85,7 @@ func (s *subscription) config() kafka.ConsumerGroupConfig {
 			Timeout:  sessionTimeout,
 			DialFunc: s.client.dial,
 		},
+		GroupBalancers:    []kafka.GroupBalancer{balancer{client: s.client.cfg.Client}},
 		HeartbeatInterval: heartbeat,
 		SessionTimeout:    sessionTimeout,
 		RebalanceTimeout:  rebalanceTimeout,
@@ -96,6 +97,8 @@ func (s *subscription) config() kafka.ConsumerGroupConfig {
 
 // run takes part in one generation of the group after the other.
 func (s *subscription) run(ctx context.Context, group *kafka.ConsumerGroup) {
+	var memberships sync.WaitGroup
+	defer memberships.Wait() // the group does not wait for one whose generation was over already
 	defer group.Close()
 	for {
 		gen, err := group.Next(ctx)
@@ -106,7 +109,11 @@ func (s *subscription) run(ctx context.Context, group *kafka.ConsumerGroup) {
 			continue
 		}
 		m := newMembership(s, gen)
-		gen.Start(m.run)
+		memberships.Add(1)
+		gen.Start(func(ctx context.Context) {
+			defer memberships.Done()
+			m.run(ctx)
+		})
 		s.once.Do(func() { close(s.ready) })
 	}
 }

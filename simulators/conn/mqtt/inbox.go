@@ -121,12 +121,13 @@ func (c *Client) ask(ctx context.Context, l *link, sub *subscription) error {
 }
 
 // resubscribe asks again for what the broker's session does not have.
-func (c *Client) resubscribe(l *link) {
-	for _, sub := range c.inbox.missing(l.present) {
+func (c *Client) resubscribe(l *link, missing []*subscription) {
+	for _, sub := range missing {
 		_ = c.ask(c.life, l, sub) // a lost link has a successor; a refusal was told to Subscribe
 	}
 }
 
+// missing are the subscriptions that a session does not have.
 func (b *inbox) missing(present bool) (subs []*subscription) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -86,9 +86,10 @@ func (c *Client) keepConnected() {
 
 // attend sees a link to its end.
 func (c *Client) attend(l *link) {
+	missing := c.inbox.missing(l.present) // whoever subscribes from now on asks by himself
 	c.set(l, nil)
 	c.state("connect")
-	c.life.Go(func() { c.resubscribe(l) })
+	c.life.Go(func() { c.resubscribe(l, missing) })
 	c.out.flush(c, l)
 	select {
 	case <-l.lost:

@@ -25,11 +25,15 @@ type Conn struct {
 	abrupt        atomic.Bool // Close resets
 }
 
-// Pair is a connection: what one end writes the other one reads.
-func Pair(local, remote net.Addr) (near, far *Conn) {
-	there, back := newRing(), newRing()
-	near = &Conn{in: back, out: there, local: local, remote: remote}
-	far = &Conn{in: there, out: back, local: remote, remote: local}
+// Pair is a connection: what one end writes the other one reads at once.
+func Pair(local, remote net.Addr) (near, far *Conn) { return SlowPair(local, remote, 0, 0) }
+
+// SlowPair is a connection whose bytes take their time, from near to far and back.
+// A reset comes at once.
+func SlowPair(local, remote net.Addr, takes, back time.Duration) (near, far *Conn) {
+	there, answers := newRing(takes), newRing(back)
+	near = &Conn{in: answers, out: there, local: local, remote: remote}
+	far = &Conn{in: there, out: answers, local: remote, remote: local}
 	return near, far
 }
 

@@ -234,3 +234,35 @@ func BenchmarkRoundTrip256(b *testing.B) {
 	}
 	near.Close()
 }
+
+func TestASlowPairTakesItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := memory.SlowPair(here, there, 3*time.Millisecond, 5*time.Millisecond)
+		begun := time.Now()
+		go func() {
+			near.Write([]byte("a"))
+			time.Sleep(time.Millisecond)
+			near.Write([]byte("b"))
+			near.Close()
+		}()
+		var came []string
+		b := make([]byte, 10)
+		for {
+			n, err := far.Read(b)
+			came = append(came, string(b[:n])+" "+time.Since(begun).String())
+			if err != nil {
+				break
+			}
+		}
+		if got, want := strings.Join(came, ", "), "a 3ms, b 4ms,  4ms"; got != want {
+			t.Errorf("came %q, want %q", got, want)
+		}
+	})
+}
+
+func TestASlowPairIsAConn(t *testing.T) {
+	nettest.TestConn(t, func() (near, far net.Conn, stop func(), err error) {
+		a, b := memory.SlowPair(here, there, 30*time.Microsecond, 20*time.Microsecond)
+		return a, b, func() { a.Close(); b.Close() }, nil
+	})
+}

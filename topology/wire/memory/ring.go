@@ -25,15 +25,26 @@ type ring struct {
 
 	buf  []byte
 	at   int // of the first byte that waits
-	size int // bytes that wait
+	size int // bytes that wait, those on their way included
+
+	takes  time.Duration // from a write until its bytes can be read
+	coming []burst       // what is on its way, in order
+	far    int           // how many of size are on their way
 
 	// readErr and writeErr end Read and Write; Read yields what waits first, unless it was reset.
 	readErr, writeErr error
 	readEnd, writeEnd deadline
 }
 
-func newRing() *ring {
-	r := &ring{}
+// burst is when bytes can be read that were written at once. Without bytes it is the direction's
+// end.
+type burst struct {
+	bytes int
+	at    time.Time
+}
+
+func newRing(takes time.Duration) *ring {
+	r := &ring{takes: takes}
 	r.readable.L, r.writable.L = &r.mu, &r.mu
 	r.readEnd.cond, r.writeEnd.cond = &r.readable, &r.writable
 	return r
@@ -46,10 +57,9 @@ func (r *ring) read(b []byte) (int, error) {
 	if err := r.awaitBytes(len(b)); err != nil || len(b) == 0 {
 		return 0, err
 	}
+	b = b[:min(len(b), r.size-r.far)]
 	n := copy(b, r.first())
-	if n < len(b) && n < r.size {
-		n += copy(b[n:], r.buf[:r.size-n]) // what lies behind the ring's seam
-	}
+	n += copy(b[n:], r.buf) // what lies behind the ring's seam
 	r.drop(n)
 	return n, nil
 }
@@ -62,14 +72,14 @@ func (r *ring) peek(most int) ([]byte, error) {
 		return nil, err
 	}
 	piece := r.first()
-	return piece[:min(most, len(piece))], nil
+	return piece[:min(most, len(piece), r.size-r.far)], nil
 }
 
 // discard drops what peek has shown.
 func (r *ring) discard(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.drop(min(n, r.size))
+	r.drop(min(n, r.size-r.far))
 }
 
 // awaitBytes waits until there are bytes to read. The mutex is held.
@@ -80,13 +90,45 @@ func (r *ring) awaitBytes(wanted int) error {
 			return r.readErr
 		case r.readEnd.passed():
 			return os.ErrDeadlineExceeded
-		case r.size > 0 || wanted == 0:
+		}
+		next := r.arrive()
+		switch {
+		case r.size > r.far || wanted == 0:
 			return nil
-		case r.readErr != nil:
+		case r.readErr != nil && next.IsZero():
 			return r.readErr
 		}
-		r.readEnd.wait()
+		r.readEnd.wait(next)
 	}
+}
+
+// arrive lets be read what has come by now, and says when more comes; zero where nothing is on its
+// way.
+func (r *ring) arrive() (next time.Time) {
+	if len(r.coming) == 0 {
+		return next
+	}
+	now := time.Now()
+	for len(r.coming) > 0 && !r.coming[0].at.After(now) {
+		r.far -= r.coming[0].bytes
+		r.coming = r.coming[1:]
+	}
+	if len(r.coming) == 0 {
+		r.coming = nil
+		return next
+	}
+	return r.coming[0].at
+}
+
+// send notes that bytes are on their way, or the end where there are none.
+func (r *ring) send(bytes int) {
+	if r.takes == 0 {
+		r.readable.Broadcast()
+		return
+	}
+	r.far += bytes
+	r.coming = append(r.coming, burst{bytes, time.Now().Add(r.takes)})
+	r.readEnd.expect(r.coming[0].at)
 }
 
 // first are the bytes that wait up to the ring's seam.
@@ -128,7 +170,7 @@ func (r *ring) awaitRoom() error {
 		case r.size < ringMost:
 			return nil
 		}
-		r.writeEnd.wait()
+		r.writeEnd.wait(time.Time{})
 	}
 }
 
@@ -147,7 +189,7 @@ func (r *ring) put(b []byte) (n int) {
 		n += taken
 	}
 	if n > 0 {
-		r.readable.Broadcast()
+		r.send(n)
 	}
 	return n
 }
@@ -177,8 +219,10 @@ func (r *ring) finish(err error) {
 	}
 	if r.readErr == nil {
 		r.readErr = io.EOF
+		r.send(0)
 	}
-	r.wake()
+	r.writeEnd.stop()
+	r.writable.Broadcast()
 }
 
 // leave is the reader's going: it reads no more, and who writes meets a closed connection; a reset
@@ -213,7 +257,7 @@ func (r *ring) reset(writer, reader error) {
 	r.wake()
 }
 
-func (r *ring) forget() { r.buf, r.at, r.size = nil, 0, 0 }
+func (r *ring) forget() { r.buf, r.at, r.size, r.coming, r.far = nil, 0, 0, nil, 0 }
 
 func (r *ring) wake() {
 	r.readEnd.stop()
@@ -275,25 +319,33 @@ func (d *deadline) set(t time.Time) {
 	}
 }
 
-// wait waits for the condition or the deadline.
-func (d *deadline) wait() {
-	d.arm()
+// wait waits for the condition, the deadline or another time; zero is none.
+func (d *deadline) wait(other time.Time) {
+	d.arm(d.at)
+	d.arm(other)
 	d.waiting++
 	d.cond.Wait()
 	d.waiting--
 }
 
-// arm makes the timer fire no later than the deadline.
-func (d *deadline) arm() {
+// expect makes who waits look at a time.
+func (d *deadline) expect(at time.Time) {
+	if d.waiting > 0 {
+		d.arm(at)
+	}
+}
+
+// arm makes the timer fire no later than at; zero is no time.
+func (d *deadline) arm(at time.Time) {
 	switch {
-	case d.at.IsZero() || !d.due.IsZero() && !d.due.After(d.at):
+	case at.IsZero() || !d.due.IsZero() && !d.due.After(at):
 		return
 	case d.timer == nil:
-		d.timer = time.AfterFunc(time.Until(d.at), d.fire)
+		d.timer = time.AfterFunc(time.Until(at), d.fire)
 	default:
-		d.timer.Reset(time.Until(d.at))
+		d.timer.Reset(time.Until(at))
 	}
-	d.due = d.at
+	d.due = at
 }
 
 func (d *deadline) fire() {
