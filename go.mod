@@ -2,6 +2,9 @@ module github.com/faultline-sim/faultline
 
 go 1.26.0
 
+// randseednop=0: in virtual time what libraries draw from math/rand begins at the seed of the run.
+godebug randseednop=0
+
 require (
 	cloud.google.com/go/pubsub/v2 v2.3.0
 	github.com/Shopify/toxiproxy/v2 v2.12.0

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/faultline-sim/faultline/topology/wire"
+	"github.com/faultline-sim/faultline/topology/wire/tracked"
 )
 
 // Lines are the connections that one replica or member holds, kept so that all of them can be
@@ -14,7 +15,7 @@ import (
 // concurrent use.
 type Lines struct {
 	mu      sync.Mutex
-	held    map[*line]struct{}
+	held    tracked.Set[*line]
 	severed bool
 }
 
@@ -24,10 +25,10 @@ func (l *Lines) Over(d wire.Dialer) wire.Dialer { return &linesDialer{Dialer: d,
 // Drop resets all connections and says how many there were; new ones may be dialled.
 func (l *Lines) Drop() int {
 	l.mu.Lock()
-	held := l.held
-	l.held = nil
+	held := l.held.All()
+	l.held = tracked.Set[*line]{}
 	l.mu.Unlock()
-	for c := range held {
+	for _, c := range held {
 		c.reset()
 	}
 	return len(held)
@@ -46,10 +47,7 @@ func (l *Lines) keep(c net.Conn) (net.Conn, error) {
 	l.mu.Lock()
 	severed := l.severed
 	if !severed {
-		if l.held == nil {
-			l.held = map[*line]struct{}{}
-		}
-		l.held[kept] = struct{}{}
+		l.held.Add(kept)
 	}
 	l.mu.Unlock()
 	if severed {
@@ -62,7 +60,7 @@ func (l *Lines) keep(c net.Conn) (net.Conn, error) {
 func (l *Lines) forget(c *line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.held, c)
+	l.held.Remove(c)
 }
 
 type linesDialer struct {
@@ -92,6 +90,12 @@ func (d *linesDialer) DialAddr(ctx context.Context, network, addr string) (net.C
 type line struct {
 	net.Conn
 	lines *Lines
+}
+
+// Alive says whether an idle connection may be used again, as far as can be told.
+func (c *line) Alive() bool {
+	known, ok := c.Conn.(interface{ Alive() bool })
+	return !ok || known.Alive()
 }
 
 // Close closes in order.

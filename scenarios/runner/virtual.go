@@ -18,7 +18,7 @@ const StacksFile = "goroutines.txt"
 // inVirtualTime is a run whose clock jumps from one event to the next.
 func inVirtualTime(ctx context.Context, p *scenarios.Plan, opt Options) (out *Outcome, err error) {
 	var stopped error
-	err = bubble.Run(ctx, func(ctx context.Context) error {
+	err = bubble.Run(ctx, p.Seed, func(ctx context.Context) error {
 		out, stopped = execute(ctx, p, opt)
 		return nil
 	})

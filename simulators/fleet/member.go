@@ -52,7 +52,7 @@ func (f *Fleet) newMember(i int) *member {
 	m.actor = program.New(program.Config{
 		Env: f.env, Program: f.program, Index: m.index, Client: m.client, Source: m.source,
 		Authority: f.authority, Misbehaviors: &f.misbehaviors, Applied: &f.sunk,
-		Rand: f.rand("member", m), Stopping: f.life,
+		Stopping: f.life,
 	})
 	m.rand = f.rand("pauses", m)
 	m.actor.Callees = f.callees

@@ -1,7 +1,7 @@
 package service
 
 import (
-	"hash/maphash"
+	"hash/fnv"
 	"sync/atomic"
 	"time"
 
@@ -10,17 +10,16 @@ import (
 
 // lanes are the queues of one handler in one replica, each worked off by one goroutine. With
 // "order: key" the messages of a key share a lane, so that one at a time is handled; with
-// "order: none" there is one queue for all.
+// "order: none" there is one queue for all. Which lane is a key's is the same in every run.
 type lanes struct {
 	queues  []chan *program.Item
 	workers int
-	seed    maphash.Seed
 	turn    atomic.Uint64
 }
 
 // newLanes makes lanes that hold up to depth items each.
 func newLanes(h *program.Handler, depth int) *lanes {
-	l := &lanes{workers: 1, seed: maphash.MakeSeed()}
+	l := &lanes{workers: 1}
 	l.queues = make([]chan *program.Item, h.Concurrency)
 	if h.Order == "none" {
 		l.queues, l.workers = l.queues[:1], h.Concurrency
@@ -49,7 +48,9 @@ func (l *lanes) lane(it *program.Item) uint64 {
 	case it.Message.Key == "":
 		return l.turn.Add(1) % n
 	default:
-		return maphash.String(l.seed, it.Message.Key) % n
+		sum := fnv.New64a()
+		sum.Write([]byte(it.Message.Key))
+		return sum.Sum64() % n
 	}
 }
 
@@ -113,7 +114,7 @@ func (r *replica) fill(
 
 // tick runs an "every" handler on its own phase.
 func (r *replica) tick(h *program.Handler) {
-	timer := time.NewTimer(r.actor.Phase(h.Every))
+	timer := time.NewTimer(r.actor.Phase(h))
 	defer timer.Stop()
 	for {
 		select {

@@ -60,7 +60,6 @@ func newReplica(s *Service, slot *slot) *replica {
 		Client: s.client(slot.index), Source: s.node.Name + "/" + strconv.Itoa(slot.index),
 		Authority: s.authority, Boxes: s.boxes, Misbehaviors: &s.misbehaviors,
 		Applied: &s.applied, Gate: &slot.gate, Stopping: r.intake,
-		Rand:  s.env.Rand("service", s.node.Name, strconv.Itoa(slot.index)),
 		Crash: func() { s.crashed(r) },
 	})
 	return r

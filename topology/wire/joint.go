@@ -1,23 +1,21 @@
 package wire
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"hash/fnv"
 	"io"
 	"net"
 	"slices"
 	"strconv"
 	"sync"
 	"syscall"
-	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/Shopify/toxiproxy/v2/stream"
 	"github.com/Shopify/toxiproxy/v2/toxics"
 
 	"github.com/faultline-sim/faultline/topology/wire/memory"
+	"github.com/faultline-sim/faultline/topology/wire/tracked"
 )
 
 // joint is one connection in memory as its proxy has it: the dialler's end, the far end's, and the
@@ -28,6 +26,7 @@ type joint struct {
 	serial int64 // among the proxy's
 	local  *side // the dialler's
 	far    *side // the far replica's
+	ends   int   // that are open; the joints' mutex guards it
 }
 
 // name is what the library knows one of its links by.
@@ -65,35 +64,29 @@ func (s *side) ReadFrom(r io.Reader) (int64, error) {
 // joints are the connections in memory of one proxy. The zero value is ready.
 type joints struct {
 	mu   sync.Mutex
-	open map[*joint]int // to how many of its ends are open
+	open tracked.Set[*joint]
 }
 
 func (j *joints) add(one *joint) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.open == nil {
-		j.open = map[*joint]int{}
-	}
-	j.open[one] = 2
+	one.ends = 2
+	j.open.Add(one)
 }
 
 func (j *joints) closed(one *joint) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.open[one]--; j.open[one] <= 0 {
-		delete(j.open, one)
+	if one.ends--; one.ends <= 0 {
+		j.open.Remove(one)
 	}
 }
 
 // close ends them all, as the library ends its own when it stops.
 func (j *joints) close() {
 	j.mu.Lock()
-	all := make([]*joint, 0, len(j.open))
-	for one := range j.open {
-		all = append(all, one)
-	}
+	all := j.open.All()
 	j.mu.Unlock()
-	slices.SortFunc(all, func(a, b *joint) int { return cmp.Compare(a.serial, b.serial) })
 	for _, one := range all {
 		one.far.Close()
 		one.local.Close()
@@ -129,26 +122,6 @@ func (p *proxy) dialMemory(ctx context.Context, e *end) (duplex, bool, error) {
 		}
 	}
 	return near, true, nil
-}
-
-// hop is how long bytes take over a wire in virtual time, at least; the rest, up to spread, is each
-// proxy's and direction's own. Loopback takes about as long. Where nothing takes any time all comes
-// in one instant, in an order that nobody decides; so hardly two things do. Connections over one
-// proxy take the same, so that it does not matter which of them a pool gives out.
-const (
-	hop    = 20 * time.Microsecond
-	spread = 9973 * time.Nanosecond
-)
-
-// takes is how long bytes take over a path, there and back.
-func (f *fabric) takes(path string) (takes, back time.Duration) {
-	if f.opt.Transport != Virtual {
-		return 0, 0
-	}
-	sum := fnv.New64a()
-	sum.Write([]byte(path))
-	n := sum.Sum64()
-	return hop + time.Duration(n>>32)%spread, hop + time.Duration(n&(1<<32-1))%spread
 }
 
 // undisturbed says that the library's proxy is as the fabric has made it, but for toxics that work in

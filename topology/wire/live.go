@@ -3,6 +3,8 @@ package wire
 import (
 	"context"
 	"sync"
+
+	"github.com/faultline-sim/faultline/topology/wire/tracked"
 )
 
 // live are the connections of one proxy that are not seen off yet. The zero value is ready.
@@ -10,7 +12,7 @@ type live struct {
 	leaving sync.WaitGroup // goroutines that see connections off
 
 	mu     sync.Mutex
-	conns  map[*conn]struct{}
+	conns  tracked.Set[*conn]
 	closed bool
 	none   chan struct{} // closed when the last connection is removed; nil where nobody waits
 }
@@ -22,18 +24,15 @@ func (l *live) add(c *conn) bool {
 	if l.closed {
 		return false
 	}
-	if l.conns == nil {
-		l.conns = map[*conn]struct{}{}
-	}
-	l.conns[c] = struct{}{}
+	l.conns.Add(c)
 	return true
 }
 
 func (l *live) remove(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.conns, c)
-	if l.none != nil && len(l.conns) == 0 {
+	l.conns.Remove(c)
+	if l.none != nil && l.conns.Len() == 0 {
 		close(l.none)
 		l.none = nil
 	}
@@ -77,18 +76,14 @@ func (l *live) used() int64 {
 func (l *live) all() []*conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := make([]*conn, 0, len(l.conns))
-	for c := range l.conns {
-		all = append(all, c)
-	}
-	return all
+	return l.conns.All()
 }
 
 // wait returns when no connection is left, or the context is done.
 func (l *live) wait(ctx context.Context) {
 	l.mu.Lock()
 	none := make(chan struct{})
-	if l.none = none; len(l.conns) == 0 {
+	if l.none = none; l.conns.Len() == 0 {
 		close(none)
 		l.none = nil
 	}

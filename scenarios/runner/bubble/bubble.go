@@ -13,6 +13,7 @@ package bubble
 import (
 	"context"
 	"fmt"
+	"math/rand"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -45,13 +46,18 @@ func (s *state) number() string {
 // Run runs do in virtual time and returns its error. The context of do ends when ctx does, with the
 // same cause. The error is a *FrozenError when the clock stood still, and a *LeftError when do returned
 // before all it had started; what is left of such a run stays in the process.
-func Run(ctx context.Context, do func(context.Context) error) error {
+//
+// The generator that all of math/rand's functions share, which libraries draw from, begins at seed; only
+// in programs that are built with randseednop=0.
+func Run(ctx context.Context, seed uint64, do func(context.Context) error) error {
 	one.Lock()
 	defer one.Unlock()
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	rand.Seed(int64(seed)) //nolint:staticcheck // there is no other way to what libraries draw from
+	defer func() { rand.Seed(time.Now().UnixNano()) }()
 	s := new(state)
 	defer context.AfterFunc(ctx, func() { s.stopped.Store(true) })()
 	over := make(chan error, 1)

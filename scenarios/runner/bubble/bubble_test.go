@@ -12,7 +12,7 @@ import (
 func TestTimeGoesByInNoTime(t *testing.T) {
 	begun := time.Now()
 	var took time.Duration
-	err := Run(t.Context(), func(ctx context.Context) error {
+	err := Run(t.Context(), 1, func(ctx context.Context) error {
 		inside := time.Now()
 		time.Sleep(time.Hour)
 		took = time.Since(inside)
@@ -28,7 +28,7 @@ func TestTimeGoesByInNoTime(t *testing.T) {
 
 func TestTheErrorIsThatOfTheRun(t *testing.T) {
 	want := errors.New("it does not work")
-	if err := Run(t.Context(), func(context.Context) error { return want }); err != want {
+	if err := Run(t.Context(), 1, func(context.Context) error { return want }); err != want {
 		t.Errorf("got %v", err)
 	}
 }
@@ -36,7 +36,7 @@ func TestTheErrorIsThatOfTheRun(t *testing.T) {
 func TestACancelledContextEndsTheRun(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("the user has had enough")
-	err := Run(ctx, func(inner context.Context) error {
+	err := Run(ctx, 1, func(inner context.Context) error {
 		cancel(why)
 		<-inner.Done()
 		return context.Cause(inner)
@@ -47,7 +47,7 @@ func TestACancelledContextEndsTheRun(t *testing.T) {
 }
 
 func TestAPanicIsAnError(t *testing.T) {
-	err := Run(t.Context(), func(context.Context) error { panic("nobody expects it") })
+	err := Run(t.Context(), 1, func(context.Context) error { panic("nobody expects it") })
 	if err == nil || !strings.Contains(err.Error(), "nobody expects it") {
 		t.Errorf("got %v", err)
 	}
@@ -72,7 +72,7 @@ func (g *guarded) touch() {
 
 func TestAClockThatStandsStillIsFoundAndItsHolderNamed(t *testing.T) {
 	var g guarded
-	err := Run(t.Context(), func(context.Context) error {
+	err := Run(t.Context(), 1, func(context.Context) error {
 		inside := make(chan struct{})
 		var all sync.WaitGroup
 		all.Go(func() { g.waitInside(inside) })
@@ -97,7 +97,7 @@ func TestAClockThatStandsStillIsFoundAndItsHolderNamed(t *testing.T) {
 }
 
 func TestWhatIsLeftIsNamed(t *testing.T) {
-	err := Run(t.Context(), func(context.Context) error {
+	err := Run(t.Context(), 1, func(context.Context) error {
 		never := make(chan struct{})
 		go func() { <-never }()
 		return nil
@@ -109,7 +109,7 @@ func TestWhatIsLeftIsNamed(t *testing.T) {
 }
 
 func TestLongWorkIsNotFrozen(t *testing.T) {
-	err := Run(t.Context(), func(context.Context) error {
+	err := Run(t.Context(), 1, func(context.Context) error {
 		for begun := realClock(); realClock()-begun < frozenAfter+time.Second; {
 		}
 		return nil

@@ -2,18 +2,18 @@
 // Close can promise that nothing is left, whatever state the wire is in.
 //
 // It is used in the run step of load → plan → run → check → report, by the clients beside it. It
-// imports nothing but the standard library.
+// imports nothing of the project but the set of what is open.
 package dialed
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/faultline-sim/faultline/topology/wire/tracked"
 )
 
 // ErrDial marks an error of the dial itself: nothing of a request was sent.
@@ -26,14 +26,14 @@ type Conns struct {
 
 	mu     sync.Mutex
 	closed bool
-	open   map[*Conn]struct{}
+	open   tracked.Set[*Conn]
 	left   sync.WaitGroup // connections that their owner has not closed, dials under way
 }
 
 // New is an account without connections.
 func New() *Conns {
 	life, end := context.WithCancel(context.Background())
-	return &Conns{life: life, end: end, open: map[*Conn]struct{}{}}
+	return &Conns{life: life, end: end}
 }
 
 // Dial makes a connection that is accounted for. Its errors wrap ErrDial.
@@ -53,7 +53,7 @@ func (c *Conns) Dial(
 	}
 	made := &Conn{Conn: dialled, of: c}
 	c.mu.Lock()
-	c.open[made] = struct{}{}
+	c.open.Add(made)
 	closed := c.closed
 	c.mu.Unlock()
 	if closed {
@@ -78,10 +78,7 @@ func (c *Conns) begin() bool {
 func (c *Conns) Sever() {
 	c.mu.Lock()
 	c.closed = true
-	open := make([]*Conn, 0, len(c.open))
-	for conn := range c.open {
-		open = append(open, conn)
-	}
+	open := c.open.All()
 	c.mu.Unlock()
 	c.end()
 	for _, conn := range open {
@@ -93,7 +90,7 @@ func (c *Conns) Sever() {
 // library has ended.
 func (c *Conns) Reap() {
 	c.mu.Lock()
-	open := slices.Collect(maps.Keys(c.open))
+	open := c.open.All()
 	c.mu.Unlock()
 	for _, conn := range open {
 		conn.Close()
@@ -125,7 +122,7 @@ func (c *Conn) Close() error {
 	err := c.Conn.Close()
 	c.done.Do(func() {
 		c.of.mu.Lock()
-		delete(c.of.open, c)
+		c.of.open.Remove(c)
 		c.of.mu.Unlock()
 		c.of.left.Done()
 	})

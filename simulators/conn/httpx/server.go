@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/faultline-sim/faultline/simulators/message"
+	"github.com/faultline-sim/faultline/topology/wire/tracked"
 )
 
 // Request is one request as a handler sees it.
@@ -49,8 +50,9 @@ type Server struct {
 	stop     sync.Once
 	running  sync.WaitGroup // the accepting goroutine and every connection's
 
-	mu    sync.Mutex
-	conns map[net.Conn]http.ConnState
+	mu     sync.Mutex
+	conns  tracked.Set[net.Conn]
+	states map[net.Conn]http.ConnState
 }
 
 // unusedFor is how long Shutdown waits for the first request of a connection that has had none:
@@ -63,7 +65,7 @@ func NewServer(l net.Listener) *Server {
 		listener: l,
 		mux:      http.NewServeMux(),
 		stopping: make(chan struct{}),
-		conns:    map[net.Conn]http.ConnState{},
+		states:   map[net.Conn]http.ConnState{},
 	}
 	s.http = &http.Server{
 		Handler:   s.mux,
@@ -139,6 +141,7 @@ func (s *Server) Kill() {
 		if abrupt, ok := c.(interface{ SetLinger(sec int) error }); ok {
 			abrupt.SetLinger(0)
 		}
+		c.Close()
 	}
 	s.http.Close()
 	s.listener.Close()
@@ -157,14 +160,16 @@ func (s *Server) track(c net.Conn, state http.ConnState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if state == http.StateClosed {
-		delete(s.conns, c)
+		s.conns.Remove(c)
+		delete(s.states, c)
 		s.running.Done()
 		return
 	}
 	if state == http.StateNew {
 		s.running.Add(1)
 	}
-	s.conns[c] = state
+	s.conns.Add(c)
+	s.states[c] = state
 }
 
 // open are the connections in one of the states.
@@ -172,8 +177,8 @@ func (s *Server) open(in ...http.ConnState) []net.Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var open []net.Conn
-	for c, state := range s.conns {
-		if slices.Contains(in, state) {
+	for _, c := range s.conns.All() {
+		if slices.Contains(in, s.states[c]) {
 			open = append(open, c)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/segmentio/kafka-go"
 
@@ -17,10 +19,7 @@ func (c *Client) Depth(ctx context.Context, channel, group string) (int64, error
 	if err != nil {
 		return 0, fmt.Errorf("read depth of %q: %w", channel, err)
 	}
-	all := make([]int, 0, len(bounds))
-	for partition := range bounds {
-		all = append(all, partition)
-	}
+	all := slices.Sorted(maps.Keys(bounds))
 	answer, err := c.client().OffsetFetch(ctx, &kafka.OffsetFetchRequest{
 		GroupID: group, Topics: map[string][]int{topic: all},
 	})
@@ -83,8 +82,8 @@ func (c *Client) Audit(
 	if err != nil {
 		return fmt.Errorf("audit %q: %w", channel, err)
 	}
-	for partition, b := range all {
-		if err := c.auditPartition(ctx, slot{topic, partition}, b, found); err != nil {
+	for _, partition := range slices.Sorted(maps.Keys(all)) {
+		if err := c.auditPartition(ctx, slot{topic, partition}, all[partition], found); err != nil {
 			return fmt.Errorf("audit %q partition %d: %w", channel, partition, err)
 		}
 	}

@@ -12,7 +12,6 @@ package program
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
@@ -38,7 +37,6 @@ type Config struct {
 	Boxes        map[string]*mailbox.Boxes // mailboxes that the node keeps, by channel
 	Misbehaviors *Misbehaviors             // nil is none
 	Applied      *simulators.Tally         // counts messages that end here
-	Rand         *rand.Rand                // the actor's own
 	Crash        func()                    // what a behaviour that crashes calls; must not wait
 	Gate         *Gate                     // holds all handlers while it is closed; nil is never
 	// Stopping ends when the actor is to begin nothing new: pauses before another attempt end then.
@@ -55,7 +53,6 @@ type Actor struct {
 
 	guards   []*guard
 	memories []memory
-	dice     dice
 	replies  replies
 	pool     *semaphore.Weighted // nil is unbounded
 	pass     pass
@@ -73,7 +70,6 @@ func New(c Config) *Actor {
 		guards:   make([]*guard, c.Program.guards),
 		memories: make([]memory, c.Program.guards),
 	}
-	a.dice.rand = c.Rand
 	if a.Gate == nil {
 		a.Gate = new(Gate)
 	}

@@ -28,7 +28,7 @@ func (h *Handler) Again(d conn.Delivery) (it *Item, due time.Time) {
 // postpone puts an item into its handler's retry channel until its next attempt is due, and gives the
 // delivery back as done once it stands there.
 func (a *Actor) postpone(ctx context.Context, h *Handler, it *Item, attempts int) {
-	due := time.Now().Add(a.spread(h.backoff, attempts))
+	due := time.Now().Add(a.spread(it, h.Name, h.backoff, attempts))
 	m := setAside(h, it, attempts)
 	m.Headers[message.HeaderDue] = due.UTC().Format(time.RFC3339Nano)
 	err := a.putAside(ctx, h, it, aside{

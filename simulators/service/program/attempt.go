@@ -34,7 +34,7 @@ func (a *Actor) Handle(ctx context.Context, h *Handler, items []*Item) {
 			return
 		}
 		live = a.conclude(ctx, h, live, n)
-		if len(live) > 0 && simulators.Wait(a.Stopping, a.spread(h.backoff, n)) != nil {
+		if len(live) > 0 && simulators.Wait(a.Stopping, a.spread(live[0], h.Name, h.backoff, n)) != nil {
 			return
 		}
 	}
@@ -157,7 +157,7 @@ func (a *Actor) giveUp(ctx context.Context, h *Handler, it *Item, attempts int) 
 		a.reject(h, it)
 	case it.settled:
 	default:
-		pause := a.spread(h.backoff, attempts)
+		pause := a.spread(it, h.Name, h.backoff, attempts)
 		if pause == 0 {
 			pause = redeliverAfter
 		}

@@ -57,7 +57,7 @@ func (a *Actor) putAside(ctx context.Context, h *Handler, it *Item, to aside) er
 		if err == nil {
 			return nil
 		}
-		if err := simulators.Wait(a.Stopping, a.spread(asideBackoff, n)); err != nil {
+		if err := simulators.Wait(a.Stopping, a.spread(it, h.Name+" aside", asideBackoff, n)); err != nil {
 			return err
 		}
 	}

@@ -25,6 +25,7 @@ type guard struct {
 	refuses   bool // the limiter is asked by the HTTP trigger, which answers 429
 	bulkhead  *semaphore.Weighted
 	waiting   atomic.Int64
+	paused    atomic.Int64    // how often somebody had to wait for the breaker
 	stopping  <-chan struct{} // ends the waiting for a paused breaker
 	mayWait   int64
 	permanent []string
@@ -126,6 +127,7 @@ func (g *guard) leave(err error) {
 // awaitBreaker returns when it is worth asking the breaker again. While a trial runs there is no
 // delay left; then only the trial's end changes anything.
 func (g *guard) awaitBreaker(ctx context.Context, changed <-chan struct{}) error {
+	place := time.Duration(g.paused.Add(1)%places) * placeApart
 	var open <-chan time.Time
 	if left := g.breaker.RemainingDelay(); left > 0 {
 		timer := time.NewTimer(left)
@@ -142,8 +144,15 @@ func (g *guard) awaitBreaker(ctx context.Context, changed <-chan struct{}) error
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return nil
+	return simulators.Wait(ctx, place)
 }
+
+// placeApart is how far apart those ask again who waited for one breaker, so that it is somebody's
+// decision who is let through; places is how many of them there are apart.
+const (
+	placeApart = 200 * time.Nanosecond
+	places     = 512
+)
 
 func (g *guard) enterBulkhead(ctx context.Context) error {
 	if g.bulkhead == nil || g.bulkhead.TryAcquire(1) {

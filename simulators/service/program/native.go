@@ -35,7 +35,7 @@ func (a *Actor) giveToBroker(ctx context.Context, h *Handler, it *Item) {
 			a.ack(ctx, h, it)
 		}
 	default:
-		if simulators.Wait(a.Stopping, a.spread(h.backoff, int(it.given))) != nil {
+		if simulators.Wait(a.Stopping, a.spread(it, h.Name, h.backoff, int(it.given))) != nil {
 			return
 		}
 		a.nack(ctx, h, it)

@@ -125,7 +125,7 @@ func (x *run) tries(ctx context.Context, s *step, items []*Item, t try) error {
 		if ctx.Err() != nil || retry == nil || n >= retry.Attempts {
 			return f
 		}
-		if err := simulators.Wait(ctx, x.a.spread(retry.Backoff, n)); err != nil {
+		if err := simulators.Wait(ctx, x.a.spread(items[0], x.h.Name+" "+s.Name, retry.Backoff, n)); err != nil {
 			return f
 		}
 	}

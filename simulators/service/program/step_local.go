@@ -15,7 +15,8 @@ import (
 
 // work takes time, drawn from the step's log-normal distribution.
 func work(ctx context.Context, x *run, s *step, it *Item) error {
-	return simulators.Wait(ctx, time.Duration(math.Exp(s.mu+s.sigma*x.a.dice.normal())))
+	normal := x.a.draw(it, "work "+x.h.Name+" "+s.Name, int(x.attempt)).NormFloat64()
+	return simulators.Wait(ctx, time.Duration(math.Exp(s.mu+s.sigma*normal)))
 }
 
 // validate refuses, for good, a body that breaks the schema.

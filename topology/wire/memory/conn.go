@@ -26,11 +26,14 @@ type Conn struct {
 }
 
 // Pair is a connection: what one end writes the other one reads at once.
-func Pair(local, remote net.Addr) (near, far *Conn) { return SlowPair(local, remote, 0, 0) }
+func Pair(local, remote net.Addr) (near, far *Conn) { return SlowPair(local, remote, nil, nil) }
 
-// SlowPair is a connection whose bytes take their time, from near to far and back.
-// A reset comes at once.
-func SlowPair(local, remote net.Addr, takes, back time.Duration) (near, far *Conn) {
+// Takes is how long bytes take that are written at once; for none it is the end of a direction.
+type Takes func(written []byte) time.Duration
+
+// SlowPair is a connection whose bytes take their time, from near to far and back, nil for none. They
+// stay in order. A reset comes at once.
+func SlowPair(local, remote net.Addr, takes, back Takes) (near, far *Conn) {
 	there, answers := newRing(takes), newRing(back)
 	near = &Conn{in: answers, out: there, local: local, remote: remote}
 	far = &Conn{in: there, out: answers, local: remote, remote: local}

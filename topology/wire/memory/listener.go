@@ -4,7 +4,6 @@ import (
 	"net"
 	"sync"
 	"syscall"
-	"time"
 )
 
 // backlog is how many connections wait to be accepted, as a kernel's queue would hold them.
@@ -33,10 +32,10 @@ func Listen(addr net.Addr) *Listener {
 
 // Dial makes a connection that the listener will accept; from is the dialler's own address. A closed
 // listener refuses, and so does one whose queue is full.
-func (l *Listener) Dial(from net.Addr) (*Conn, error) { return l.DialSlow(from, 0, 0) }
+func (l *Listener) Dial(from net.Addr) (*Conn, error) { return l.DialSlow(from, nil, nil) }
 
 // DialSlow is Dial of a SlowPair.
-func (l *Listener) DialSlow(from net.Addr, takes, back time.Duration) (*Conn, error) {
+func (l *Listener) DialSlow(from net.Addr, takes, back Takes) (*Conn, error) {
 	near, far := SlowPair(from, l.addr, takes, back)
 	if err := l.Take(far); err != nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Source: from, Addr: l.addr, Err: err}

@@ -235,9 +235,11 @@ func BenchmarkRoundTrip256(b *testing.B) {
 	near.Close()
 }
 
+func takes(d time.Duration) memory.Takes { return func([]byte) time.Duration { return d } }
+
 func TestASlowPairTakesItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		near, far := memory.SlowPair(here, there, 3*time.Millisecond, 5*time.Millisecond)
+		near, far := memory.SlowPair(here, there, takes(3*time.Millisecond), takes(5*time.Millisecond))
 		begun := time.Now()
 		go func() {
 			near.Write([]byte("a"))
@@ -262,7 +264,7 @@ func TestASlowPairTakesItsTime(t *testing.T) {
 
 func TestASlowPairIsAConn(t *testing.T) {
 	nettest.TestConn(t, func() (near, far net.Conn, stop func(), err error) {
-		a, b := memory.SlowPair(here, there, 30*time.Microsecond, 20*time.Microsecond)
+		a, b := memory.SlowPair(here, there, takes(30*time.Microsecond), takes(20*time.Microsecond))
 		return a, b, func() { a.Close(); b.Close() }, nil
 	})
 }

@@ -27,9 +27,9 @@ type ring struct {
 	at   int // of the first byte that waits
 	size int // bytes that wait, those on their way included
 
-	takes  time.Duration // from a write until its bytes can be read
-	coming []burst       // what is on its way, in order
-	far    int           // how many of size are on their way
+	takes  Takes   // from a write until its bytes can be read; nil is at once
+	coming []burst // what is on its way, in order
+	far    int     // how many of size are on their way
 
 	// readErr and writeErr end Read and Write; Read yields what waits first, unless it was reset.
 	readErr, writeErr error
@@ -43,7 +43,7 @@ type burst struct {
 	at    time.Time
 }
 
-func newRing(takes time.Duration) *ring {
+func newRing(takes Takes) *ring {
 	r := &ring{takes: takes}
 	r.readable.L, r.writable.L = &r.mu, &r.mu
 	r.readEnd.cond, r.writeEnd.cond = &r.readable, &r.writable
@@ -121,13 +121,17 @@ func (r *ring) arrive() (next time.Time) {
 }
 
 // send notes that bytes are on their way, or the end where there are none.
-func (r *ring) send(bytes int) {
-	if r.takes == 0 {
+func (r *ring) send(b []byte) {
+	if r.takes == nil {
 		r.readable.Broadcast()
 		return
 	}
-	r.far += bytes
-	r.coming = append(r.coming, burst{bytes, time.Now().Add(r.takes)})
+	next := burst{len(b), time.Now().Add(r.takes(b))}
+	if n := len(r.coming); n > 0 && next.at.Before(r.coming[n-1].at) {
+		next.at = r.coming[n-1].at
+	}
+	r.far += len(b)
+	r.coming = append(r.coming, next)
 	r.readEnd.expect(r.coming[0].at)
 }
 
@@ -189,7 +193,7 @@ func (r *ring) put(b []byte) (n int) {
 		n += taken
 	}
 	if n > 0 {
-		r.send(n)
+		r.send(b[:n])
 	}
 	return n
 }
@@ -219,7 +223,7 @@ func (r *ring) finish(err error) {
 	}
 	if r.readErr == nil {
 		r.readErr = io.EOF
-		r.send(0)
+		r.send(nil)
 	}
 	r.writeEnd.stop()
 	r.writable.Broadcast()

@@ -2,8 +2,8 @@
 // stopping is orderly, killing is abrupt, and a probe needs no dial of its own.
 //
 // It serves the run step of load → plan → run → check → report. It promises that after Close no
-// connection is accepted, and after Drop none is left open. It imports nothing but the standard
-// library: the listener is the fabric's.
+// connection is accepted, and after Drop none is left open. It imports nothing of the
+// project but the set of what is open: the listener is the fabric's.
 package gate
 
 import (
@@ -12,6 +12,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/faultline-sim/faultline/topology/wire/tracked"
 )
 
 // retryAccept is the pause after an Accept that failed for want of descriptors.
@@ -27,7 +29,7 @@ type Gate struct {
 	close    sync.Once
 
 	mu    sync.Mutex
-	conns map[*conn]struct{}
+	conns tracked.Set[*conn]
 }
 
 // New takes over a listener.
@@ -37,7 +39,6 @@ func New(l net.Listener) *Gate {
 		arrived:  make(chan net.Conn),
 		shut:     make(chan struct{}),
 		done:     make(chan struct{}),
-		conns:    map[*conn]struct{}{},
 	}
 	go g.accept()
 	return g
@@ -112,10 +113,7 @@ func (g *Gate) Close() error {
 // so that bytes not yet sent are lost, as they are when a process dies.
 func (g *Gate) Drop(abrupt bool) int {
 	g.mu.Lock()
-	open := make([]*conn, 0, len(g.conns))
-	for c := range g.conns {
-		open = append(open, c)
-	}
+	open := g.conns.All()
 	g.mu.Unlock()
 
 	clients := 0
@@ -135,15 +133,15 @@ func (g *Gate) Drop(abrupt bool) int {
 func (g *Gate) Open() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return len(g.conns)
+	return g.conns.Len()
 }
 
 func (g *Gate) track(c net.Conn) net.Conn {
-	tracked := &conn{Conn: c, gate: g}
+	kept := &conn{Conn: c, gate: g}
 	g.mu.Lock()
-	g.conns[tracked] = struct{}{}
+	g.conns.Add(kept)
 	g.mu.Unlock()
-	return tracked
+	return kept
 }
 
 // conn is a connection that the gate forgets once it is closed.
@@ -155,7 +153,7 @@ type conn struct {
 // Close closes the connection.
 func (c *conn) Close() error {
 	c.gate.mu.Lock()
-	delete(c.gate.conns, c)
+	c.gate.conns.Remove(c)
 	c.gate.mu.Unlock()
 	return c.Conn.Close()
 }
