@@ -211,8 +211,7 @@ func (l *link) direct(ctx context.Context, e *end, replica int) (duplex, error) 
 	if e.memory == nil {
 		return dialTCP(ctx, e.addr)
 	}
-	path := endName(l.wire.From, replica) + " -> " + endName(l.wire.To, e.replica)
-	takes, back := l.fabric.takes(path)
+	takes, back := l.takes(endName(l.wire.From, replica) + " -> " + endName(l.wire.To, e.replica))
 	return e.memory.DialSlow(e.memory.Addr(), takes, back)
 }
 

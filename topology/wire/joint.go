@@ -103,8 +103,8 @@ func (p *proxy) dialMemory(ctx context.Context, e *end) (duplex, bool, error) {
 		return nil, false, nil
 	}
 	serial := p.serial.Add(1)
-	takes, back := p.link.fabric.takes(p.name)
-	near, inner := memory.SlowPair(p.address(serial), p.address(0), takes, back)
+	_, back := p.link.takes(p.name)
+	near, inner := memory.SlowPair(p.address(serial), p.address(0), nil, back)
 	one := &joint{proxy: p, serial: serial}
 	one.local = &side{duplex: inner, joint: one}
 	select {
@@ -173,7 +173,8 @@ func (p *proxy) dialFar(ctx context.Context, e *end) (duplex, error) {
 	case e.memory == nil:
 		return dialTCP(ctx, e.addr)
 	}
-	return e.memory.Dial(p.address(0))
+	takes, _ := p.link.takes(p.name)
+	return e.memory.DialSlow(p.address(0), takes, nil)
 }
 
 // copy carries a joint's bytes as they are.

@@ -2,7 +2,9 @@ package kafka
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
+	"time"
 
 	"github.com/segmentio/kafka-go"
 )
@@ -13,10 +15,13 @@ import (
 type balancer struct {
 	kafka.RangeGroupBalancer
 	client string
+	since  time.Time // when it subscribed: one that crashed may be a member still
 }
 
-// UserData tells the group's leader which client a member is.
-func (b balancer) UserData() ([]byte, error) { return []byte(b.client), nil }
+// UserData tells the group's leader which client a member is, and since when.
+func (b balancer) UserData() ([]byte, error) {
+	return binary.BigEndian.AppendUint64([]byte(b.client+"\x00"), uint64(b.since.UnixNano())), nil
+}
 
 // AssignGroups gives each member of a topic its range of the partitions, by the order of clients;
 // members that are no clients of this package have no name, and go by their ids.

@@ -1,8 +1,11 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"hash/fnv"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,7 +29,19 @@ func newMembership(s *subscription, gen *kafka.Generation) *membership {
 	for _, a := range assigned {
 		m.shares = append(m.shares, newShare(m, a.ID, a.Offset, len(assigned)))
 	}
+	slices.SortFunc(m.shares, func(a, b *share) int { return cmp.Compare(a.partition, b.partition) })
 	return m
+}
+
+// shareApart is how far apart the partitions of a member are begun: which of them gets the connection
+// that is there already, and which dials, is not left to chance.
+const shareApart = 7 * time.Microsecond
+
+// phase is how much later than others a subscription begins, of those that begin at one instant.
+func (s *subscription) phase() time.Duration {
+	sum := fnv.New32a()
+	sum.Write([]byte(s.topic))
+	return time.Duration(sum.Sum32() % uint32(shareApart))
 }
 
 // run consumes until the generation ends. What has been settled by then, and shortly after, is
@@ -37,8 +52,12 @@ func (m *membership) run(generation context.Context) {
 	defer end()
 	fetching, stop := context.WithCancel(life)
 	var fetchers sync.WaitGroup
-	for _, s := range m.shares {
-		fetchers.Go(func() { s.fetch(fetching) })
+	for i, s := range m.shares {
+		fetchers.Go(func() {
+			if life.Pause(fetching, m.sub.phase()+time.Duration(i)*shareApart) == nil {
+				s.fetch(fetching)
+			}
+		})
 	}
 	m.commitUntil(generation, committing)
 	stop()

@@ -85,7 +85,9 @@ func (s *subscription) config() kafka.ConsumerGroupConfig {
 			Timeout:  sessionTimeout,
 			DialFunc: s.client.dial,
 		},
-		GroupBalancers:    []kafka.GroupBalancer{balancer{client: s.client.cfg.Client}},
+		GroupBalancers: []kafka.GroupBalancer{
+			balancer{client: s.client.cfg.Client, since: time.Now()},
+		},
 		HeartbeatInterval: heartbeat,
 		SessionTimeout:    sessionTimeout,
 		RebalanceTimeout:  rebalanceTimeout,
