@@ -21,7 +21,7 @@ func Markdown(w io.Writer, r Report) error {
 		p.printf("**The run ended early:** %s\n\n", p.mark(r.Stopped))
 	}
 	p.printf("%s; %d messages, seed %d, took %s\n\n",
-		countWords(r.Verdicts), r.Messages, r.Seed, Seconds(r.Took))
+		countWords(r.Verdicts), r.Messages, r.Seed, tookWords(r))
 	p.markdownVerdicts(r)
 	p.markdownAnomalies(r)
 	for i, s := range r.Suspects {

@@ -42,8 +42,20 @@ type Report struct {
 	Events      int64                `json:"events"`
 	Shed        int64                `json:"events_shed"`
 	Took        time.Duration        `json:"duration_ns"`
-	Repeat      string               `json:"repeat"` // the command that runs it again
-	Folder      string               `json:"-"`      // where the run's files are, "" for none
+	Clock       *Clock               `json:"clock,omitempty"`     // nil for a run of before there was a choice
+	Transport   string               `json:"transport,omitempty"` // of wires whose ends are both in the process
+	Repeat      string               `json:"repeat"`              // the command that runs it again
+	Folder      string               `json:"-"`                   // where the run's files are, "" for none
+}
+
+// Clock is by what time the run went.
+type Clock struct {
+	Time  string `json:"time"`            // "virtual" or "real"
+	Why   string `json:"why,omitempty"`   // why it was real where virtual was wished for
+	Worth string `json:"worth,omitempty"` // what a verdict by it is worth, where that is less than by the machine's
+	// Digest is the SHA-256 of the history's events, in hexadecimal; the same for the same program, file
+	// and seed. Only in virtual time.
+	Digest string `json:"digest,omitempty"`
 }
 
 // Fault is one fault of the timeline and what it did.

@@ -80,8 +80,13 @@ func rich() reports.Report {
 		},
 		Predicted: map[string][]string{"outage": {"partner"}},
 		Wires:     22, Messages: 6591, Events: 81234, Shed: 12, Took: 31417 * time.Millisecond,
-		Repeat: "faultline run scenarios/library/iot-platform/partner-cloud-outage.yaml --seed 42",
-		Folder: "runs/20261121T203759.123Z-partner-cloud-outage-3f9a2c",
+		Clock: &reports.Clock{
+			Time: "virtual", Worth: "judges order and loss, and vouches for no capacity",
+			Digest: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		},
+		Transport: "virtual",
+		Repeat:    "faultline run scenarios/library/iot-platform/partner-cloud-outage.yaml --seed 42",
+		Folder:    "runs/20261121T203759.123Z-partner-cloud-outage-3f9a2c",
 	}
 }
 

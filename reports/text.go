@@ -30,6 +30,7 @@ func Text(w io.Writer, r Report, opt TextOptions) error {
 	p.faults(r)
 	p.flows(r)
 	p.engines(r)
+	p.clock(r)
 	p.foot(r)
 	return p.err
 }
@@ -287,9 +288,40 @@ func engineWords(e Engine) string {
 	return words
 }
 
+// clock says by what time the run went, and what that is worth.
+func (p *page) clock(r Report) {
+	c := r.Clock
+	switch {
+	case c == nil:
+	case c.Worth != "":
+		p.wrapped(0, "", 2, "in virtual time, which "+c.Worth)
+	case c.Why != "":
+		p.wrapped(0, "", 2, "in real time: "+p.plain(c.Why))
+	}
+}
+
+// over says what carried the wires' bytes, where that was not sockets alone.
+func over(r Report) string {
+	if r.Transport == "memory" || r.Transport == "virtual" {
+		return " in memory"
+	}
+	return ""
+}
+
+// tookWords is how long the run took, by its own clock.
+func tookWords(r Report) string {
+	if r.Clock != nil && r.Clock.Time == "virtual" {
+		return Seconds(r.Took) + " of virtual time"
+	}
+	return Seconds(r.Took)
+}
+
 func (p *page) foot(r Report) {
-	p.printf("%d messages, %d events, %d wires, seed %d, took %s\n",
-		r.Messages, r.Events, r.Wires, r.Seed, Seconds(r.Took))
+	p.printf("%d messages, %d events, %d wires%s, seed %d, took %s\n",
+		r.Messages, r.Events, r.Wires, over(r), r.Seed, tookWords(r))
+	if r.Clock != nil && r.Clock.Digest != "" {
+		p.printf("history: sha256 %s…, the same for the same seed\n", r.Clock.Digest[:min(16, len(r.Clock.Digest))])
+	}
 	if r.Repeat != "" {
 		p.printf("repeat: %s\n", Plain(r.Repeat))
 	}

@@ -33,7 +33,7 @@ func FuzzLoad(f *testing.F) {
 	if err != nil || !diags.Empty() {
 		f.Fatal(err, diags.String())
 	}
-	saved := &Topologies{Promise: small, AsBuilt: small}
+	saved := &Saved{Promise: small, AsBuilt: small}
 	f.Fuzz(func(t *testing.T, src string) {
 		file := filepath.Join(t.TempDir(), "fuzzed.yaml")
 		if err := os.WriteFile(file, []byte(src), 0o600); err != nil {

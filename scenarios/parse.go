@@ -31,12 +31,18 @@ type Options struct {
 	Code, RealCode []string
 	// Machine is where the scenario is to run; what it cannot do is refused.
 	Machine Machine
-	// Saved are the topologies of a run that is judged again; the topology's file is not read then.
-	Saved *Topologies
+	// Wires is what carries bytes between ends in this process: "auto" (also ""), "memory" or "tcp".
+	Wires string
+	// Saved is what stands in the folder of a run that is judged again; the topology's file is not read
+	// then.
+	Saved *Saved
 }
 
-// Topologies are a system as promised and as built.
-type Topologies struct{ Promise, AsBuilt *topology.Topology }
+// Saved is a run that is judged again: its system as promised and as built, and by which clock it went.
+type Saved struct {
+	Promise, AsBuilt *topology.Topology
+	Time, TimeWhy    string
+}
 
 // Load reads a scenario and the topology it names. All mistakes of both come in the list; the
 // error is for files that cannot be read. The scenario is nil unless the list is empty.
@@ -179,6 +185,7 @@ func (p *parser) read() {
 	}
 	p.enginesExist()
 	p.time()
+	p.inMemory()
 	p.assertions(assert, expect)
 	p.consistent()
 	if s.Deadline == 0 {

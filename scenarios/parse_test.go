@@ -59,7 +59,7 @@ func TestEveryFieldHasItsPlace(t *testing.T) {
 	archive := []topology.Wire{{From: "worker", To: "archive"}}
 	want := &Scenario{
 		Name: "everything", Description: "Each field has its place.",
-		File: "testdata/good/everything.yaml", TopologyFile: "testdata/small.yaml", Seed: 42, Engines: "auto",
+		File: "testdata/good/everything.yaml", TopologyFile: "testdata/small.yaml", Seed: 42, Engines: "auto", Time: "virtual",
 		Load: []FlowLoad{{Flow: "orders", Rate: 10, To: 1, Over: 4 * time.Second, Poisson: true,
 			Bursts: []Burst{
 				{Rate: 100, From: time.Second, For: 500 * ms, Every: 2 * time.Second},
@@ -131,7 +131,7 @@ func TestDefaults(t *testing.T) {
 	}
 	got := *s
 	got.File, got.TopologyFile = "", ""
-	want := Scenario{Name: "written", Seed: 1, Engines: "auto", Load: []FlowLoad{{Flow: "orders", Rate: 10}},
+	want := Scenario{Name: "written", Seed: 1, Engines: "auto", Time: "virtual", Load: []FlowLoad{{Flow: "orders", Rate: 10}},
 		Steady:  5 * time.Second,
 		Recover: 10 * time.Second, Drain: 15 * time.Second, Deadline: 90 * time.Second}
 	aside := cmpopts.IgnoreFields(Scenario{}, "Promise", "AsBuilt", "Assert.All")

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -27,41 +28,88 @@ const WorthOfVirtual = "judges logic, policies, order, loss, isolation and recov
 	"time but what is declared, so it vouches for no capacity, no latency that comes of processors " +
 	"or disks, and no broker's durability"
 
+// What carries the bytes of wires whose ends are both in this process.
+const (
+	AutoWires   = "auto"   // memory
+	MemoryWires = "memory" // memory, and nothing else: every node must run in this process
+	TCPWires    = "tcp"    // sockets
+)
+
+// WiresChoices are what a scenario's wires may be asked to be.
+func WiresChoices() []string { return []string{AutoWires, MemoryWires, TCPWires} }
+
 // time settles by which clock the scenario is run, and refuses virtual time where it cannot be.
 func (p *parser) time() {
 	s := p.s
+	if saved := p.opt.Saved; saved != nil {
+		s.Time, s.TimeWhy = cmp.Or(saved.Time, RealTime), saved.TimeWhy
+		return
+	}
 	s.Time = RealTime
-	if p.opt.Time != RealTime {
-		why, at := p.onlyReal()
-		switch {
-		case why == "":
-			s.Time = VirtualTime
-		case p.opt.Time == VirtualTime:
-			p.diags.Add(at.At, "not-virtual", "virtual time is not possible: %s; accepted: --time real", why)
-		default:
-			s.TimeWhy = why
-		}
+	if p.opt.Time == RealTime {
+		return
+	}
+	n, why := p.find(p.onlyReal)
+	switch {
+	case n == nil && p.opt.Wires == TCPWires && p.opt.Time == VirtualTime:
+		p.root.Errorf("not-virtual", "virtual time has no sockets; accepted: --wires auto, or --time real")
+	case n == nil && p.opt.Wires == TCPWires:
+		s.TimeWhy = "its wires are to be sockets"
+	case n == nil:
+		s.Time = VirtualTime
+	case p.opt.Time == VirtualTime:
+		p.diags.Add(n.At, "not-virtual", "virtual time is not possible: %s; accepted: --time real", why)
+	default:
+		s.TimeWhy = why
 	}
 }
 
-// onlyReal is why the scenario can be run in real time alone, and the node that it is so for; "" where
-// it can be virtual.
-func (p *parser) onlyReal() (why string, n *topology.Node) {
+// inMemory refuses wires in memory where a node is reached over sockets.
+func (p *parser) inMemory() {
+	if p.opt.Wires != MemoryWires || p.opt.Saved != nil {
+		return
+	}
+	if n, why := p.find(p.outside); n != nil {
+		p.diags.Add(n.At, "not-in-memory", "not all wires can be in memory: %s; accepted: --wires auto, "+
+			"where those of other nodes are", why)
+	}
+}
+
+// find is the first node that something is to be said of.
+func (p *parser) find(about func(*topology.Node) string) (*topology.Node, string) {
 	for _, n := range p.s.AsBuilt.Nodes {
-		if why := p.nodeOnlyReal(n); why != "" {
-			return why, n
+		if why := about(n); why != "" {
+			return n, why
 		}
 	}
-	return "", nil
+	return nil, ""
 }
 
-func (p *parser) nodeOnlyReal(n *topology.Node) string {
+// onlyReal is why a node cannot live in virtual time, "" where it can.
+func (p *parser) onlyReal(n *topology.Node) string {
+	if why := p.outside(n); why != "" {
+		return why
+	}
+	if slices.Contains(p.opt.RealCode, n.Name) {
+		return fmt.Sprintf("the function in the place of %s is not said to dial by what it is given",
+			p.s.AsBuilt.Short(n.Name))
+	}
+	if targetOf(n) != OnEngine {
+		return ""
+	}
+	f, _ := features.Of(features.Choose(n, p.s.Engines), n)
+	if f.RealOnly == "" {
+		return ""
+	}
+	return fmt.Sprintf("the engine of %s, %s, %s", p.s.AsBuilt.Short(n.Name), f.Name, f.RealOnly)
+}
+
+// outside is why a node is reached over sockets, "" where it runs in this process.
+func (p *parser) outside(n *topology.Node) string {
 	name := p.s.AsBuilt.Short(n.Name)
 	switch {
-	case slices.Contains(p.opt.Code, n.Name):
+	case slices.Contains(p.opt.Code, n.Name) || slices.Contains(p.opt.RealCode, n.Name):
 		return ""
-	case slices.Contains(p.opt.RealCode, n.Name):
-		return fmt.Sprintf("the process in the place of %s dials by itself", name)
 	case n.Elsewhere():
 		return fmt.Sprintf("%s runs elsewhere", name)
 	case n.Own != nil:
@@ -70,12 +118,9 @@ func (p *parser) nodeOnlyReal(n *topology.Node) string {
 		return ""
 	}
 	set := features.Choose(n, p.s.Engines)
-	f, _ := features.Of(set, n)
-	switch {
-	case set != features.Embedded:
-		return fmt.Sprintf("the engine of %s, %s, is not in this process", name, f.Name)
-	case f.RealOnly != "":
-		return fmt.Sprintf("the engine of %s, %s, %s", name, f.Name, f.RealOnly)
+	if set == features.Embedded {
+		return ""
 	}
-	return ""
+	f, _ := features.Of(set, n)
+	return fmt.Sprintf("the engine of %s, %s, is not in this process", name, f.Name)
 }

@@ -67,6 +67,7 @@ type judged struct {
 type runOptions struct {
 	engines  string
 	time     string
+	wires    string
 	images   string            // a file
 	pulled   map[string]string // what it says
 	seed     string
@@ -82,6 +83,8 @@ func (o *runOptions) flags(c *cobra.Command) {
 	enginesFlag(c, &o.engines)
 	f.StringVar(&o.time, "time", scenarios.AutoTime, "clock to run by: virtual (jumps from event to "+
 		"event, the same history for the same seed), real, or auto (virtual where every node can)")
+	f.StringVar(&o.wires, "wires", scenarios.AutoWires, "what carries bytes between ends in this process: "+
+		"auto (memory), memory (nothing else) or tcp (sockets)")
 	f.StringVar(&o.images, "images", "",
 		"file that says where containers' images come from, such as a private registry")
 	f.StringVar(&o.seed, "seed", "", "seed of all random choices (default: the scenario's)")
@@ -97,6 +100,9 @@ func (o *runOptions) valid() error {
 	if !slices.Contains(scenarios.Times(), o.time) {
 		return usage(fmt.Errorf("no time %q", o.time), "accepted: "+strings.Join(scenarios.Times(), ", "))
 	}
+	if !slices.Contains(scenarios.WiresChoices(), o.wires) {
+		return usage(fmt.Errorf("no wires %q", o.wires), "accepted: "+strings.Join(scenarios.WiresChoices(), ", "))
+	}
 	if _, err := strconv.ParseUint(o.seed, 10, 64); o.seed != "" && err != nil {
 		return usage(fmt.Errorf("seed %q is not a whole number", o.seed), "")
 	}
@@ -108,16 +114,25 @@ func (o *runOptions) valid() error {
 }
 
 func (o *runOptions) scenario() scenarios.Options {
-	opt := scenarios.Options{Set: o.set, Engines: o.engines, Time: o.time, Machine: runner.Machine()}
+	opt := scenarios.Options{Set: o.set, Engines: o.engines, Time: o.clock(), Wires: o.wires,
+		Machine: runner.Machine()}
 	if seed, err := strconv.ParseUint(o.seed, 10, 64); err == nil {
 		opt.Seed = &seed
 	}
 	return opt
 }
 
+// clock is by which time to run. Who asks for the port of Toxiproxy's HTTP API wants to have one.
+func (o *runOptions) clock() string {
+	if o.time == scenarios.AutoTime && o.apiPort != 0 {
+		return scenarios.RealTime
+	}
+	return o.time
+}
+
 func (o *runOptions) runner(dir *rundir.Dir) runner.Options {
 	return runner.Options{Dir: dir.History(), APIPort: o.apiPort, Images: o.pulled,
-		Progress: o.progress}
+		TCP: o.wires == scenarios.TCPWires, Progress: o.progress}
 }
 
 func newRun(t *terminal) *cobra.Command {
@@ -131,8 +146,10 @@ func newRun(t *terminal) *cobra.Command {
 everything back and judges it. Ends with a table of verdicts, the counterexamples, the command that
 repeats the run, and the run's folder.
 
-While it goes on, Toxiproxy's HTTP API is on the printed address: toxiproxy-cli works against it, and
-what is changed there stands in the history.`,
+Where every node can, that is done in virtual time: the clock jumps from one event to the next, a run
+takes a second or two, and the same seed gives the same history. --time real goes by the machine's
+clock. Then Toxiproxy's HTTP API is on the printed address: toxiproxy-cli works against it, and what is
+changed there stands in the history.`,
 		Example: "  faultline run scenarios/library/iot-platform/partner-cloud-outage.yaml\n" +
 			"  faultline run outage.yaml --plan\n  faultline run outage.yaml --seed 7 --set " +
 			"worker1.replicas=1",
@@ -203,6 +220,12 @@ func repeat(file string, o runOptions) string {
 	}
 	if o.engines != "auto" {
 		words = append(words, "--engines", o.engines)
+	}
+	if o.time != scenarios.AutoTime {
+		words = append(words, "--time", o.time)
+	}
+	if o.wires != scenarios.AutoWires {
+		words = append(words, "--wires", o.wires)
 	}
 	if o.images != "" {
 		words = append(words, "--images", o.images)

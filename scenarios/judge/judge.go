@@ -63,6 +63,10 @@ func judge(path string) (reports.Report, *scenarios.Plan, error) {
 		Predicted: context.Predicted, Wires: len(plan.AsBuilt.Wires()),
 		Engines: withSorts(plan, facts.Engines),
 		Events:  h.Len(), Shed: h.Shed(), Took: facts.Took, Repeat: facts.Repeat,
+		Transport: facts.Transport,
+	}
+	if r.Clock, err = clockOf(plan, h); err != nil {
+		return reports.Report{}, nil, fmt.Errorf("judge run %q: read history: %w", path, err)
 	}
 	for _, n := range plan.Promise.Nodes {
 		r.Nodes = append(r.Nodes, n.Name)
@@ -72,6 +76,16 @@ func judge(path string) (reports.Report, *scenarios.Plan, error) {
 		r.Suspects = append(r.Suspects, reports.Suspect{Where: s.Where, Score: s.Score, Evidence: s.Evidence})
 	}
 	return r, plan, nil
+}
+
+// clockOf is by what time a run went, and what its history is known by.
+func clockOf(plan *scenarios.Plan, h *history.Reader) (c *reports.Clock, err error) {
+	c = &reports.Clock{Time: plan.Time, Why: plan.TimeWhy}
+	if plan.Time == scenarios.VirtualTime {
+		c.Worth = scenarios.WorthOfVirtual
+		c.Digest, err = h.Digest()
+	}
+	return c, err
 }
 
 // withSorts are engines with the sort that each is of.

@@ -28,6 +28,7 @@ type Facts struct {
 	Stopped   string           `json:"stopped,omitempty"`
 	Engines   []reports.Engine `json:"engines"`
 	Took      time.Duration    `json:"duration_ns"`
+	Transport string           `json:"transport,omitempty"`
 }
 
 // Begin makes the folder of a run below a parent folder, with its plan in it. The error is a
@@ -62,7 +63,7 @@ func NewFacts(out *runner.Outcome, stopped error, version, repeat string) Facts 
 	if out == nil {
 		return f
 	}
-	f.Took = out.Took
+	f.Took, f.Transport = out.Took, string(out.Transport)
 	for _, node := range slices.Sorted(maps.Keys(out.Engines)) {
 		i := out.Engines[node]
 		f.Engines = append(f.Engines, reports.Engine{
@@ -77,8 +78,10 @@ type saved struct {
 	Format   int                  `json:"format"`
 	File     string               `json:"file"`
 	Seed     uint64               `json:"seed"`
-	Engines  string               `json:"engines"` // as asked for: auto, embedded or containers
-	Plan     string               `json:"plan"`    // for people
+	Engines  string               `json:"engines"`        // as asked for: auto, embedded or containers
+	Time     string               `json:"time,omitempty"` // virtual or real; "" is real
+	TimeWhy  string               `json:"time_why,omitempty"`
+	Plan     string               `json:"plan"` // for people
 	Phases   []scenarios.Phase    `json:"phases"`
 	Acts     []scenarios.Act      `json:"acts"`
 	Flows    []scenarios.FlowPlan `json:"flows"`
@@ -96,6 +99,7 @@ const planFormat = 2
 func SavePlan(dir *rundir.Dir, p *scenarios.Plan) error {
 	s := saved{
 		Format: planFormat, File: p.File, Seed: p.Seed, Engines: p.Engines, Plan: p.String(),
+		Time: p.Time, TimeWhy: p.TimeWhy,
 		Topology: p.TopologyFile,
 		Phases:   p.Phases, Acts: p.Acts, Flows: p.Flows, Promise: p.Promise,
 	}
@@ -155,7 +159,7 @@ func load(path string) (*scenarios.Plan, Facts, error) {
 	}
 	scenario, diags, err := scenarios.Load(filepath.Join(path, rundir.ScenarioFile), scenarios.Options{
 		Seed: &s.Seed, Engines: s.Engines,
-		Saved: &scenarios.Topologies{Promise: s.Promise, AsBuilt: s.AsBuilt},
+		Saved: &scenarios.Saved{Promise: s.Promise, AsBuilt: s.AsBuilt, Time: s.Time, TimeWhy: s.TimeWhy},
 	})
 	if err == nil && !diags.Empty() {
 		err = fmt.Errorf("this program does not understand the run's scenario:\n%s", diags.String())

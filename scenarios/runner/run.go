@@ -122,7 +122,7 @@ func (r *run) setUp(ctx context.Context) error {
 	if err != nil {
 		return r.notUp(ctx, err)
 	}
-	r.out.Engines = map[string]engine.Info{}
+	r.out.Engines, r.out.Transport = map[string]engine.Info{}, r.transport()
 	for _, i := range r.stack.Infos() {
 		r.out.Engines[i.Node] = i.Info
 	}
@@ -150,10 +150,13 @@ func (r *run) setUp(ctx context.Context) error {
 
 // transport is what carries bytes between what runs in this process.
 func (r *run) transport() wire.Transport {
-	if r.plan.Time == scenarios.VirtualTime {
+	switch {
+	case r.plan.Time == scenarios.VirtualTime:
 		return wire.Virtual
+	case r.opt.TCP:
+		return wire.TCP
 	}
-	return wire.TCP
+	return wire.Memory
 }
 
 // apart is how far apart what is started together begins: in virtual time nobody else decides it.

@@ -17,6 +17,7 @@ import (
 	"github.com/faultline-sim/faultline/scenarios"
 	"github.com/faultline-sim/faultline/simulators"
 	"github.com/faultline-sim/faultline/topology/engine"
+	"github.com/faultline-sim/faultline/topology/wire"
 )
 
 // Options are what a run is given beside its plan.
@@ -27,7 +28,9 @@ type Options struct {
 	// Images are those to run in the place of the default ones, by default image.
 	Images  map[string]string
 	APIPort int // of Toxiproxy's HTTP API; 0 takes a free one
-	Log     *slog.Logger
+	// TCP makes every wire of sockets, in real time.
+	TCP bool
+	Log *slog.Logger
 	// Code is the user's own, in place of what would be simulated; nil is none.
 	Code *simulators.Code
 	// Progress is told what the run is doing; nil is allowed. It is called from one goroutine at a
@@ -52,6 +55,8 @@ type Outcome struct {
 	Engines map[string]engine.Info // by node
 	Ended   bool                   // the audit is complete
 	Took    time.Duration
+	// Transport is what carried the bytes of wires whose ends are both in this process.
+	Transport wire.Transport
 }
 
 // EnvironmentError is a failure of the machine, not of the system under test: a port, a disk, a
