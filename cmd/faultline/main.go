@@ -73,7 +73,7 @@ Exit codes: 0 all verdicts valid; 1 something invalid; 2 usage, or a mistake in 
 			root.AddCommand(c)
 		}
 	}
-	root.AddCommand(newVersion(t))
+	root.AddCommand(newVersion(t), newChild(t))
 	return root
 }
 

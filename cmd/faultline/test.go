@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -33,7 +35,7 @@ func newTest(t *terminal) *cobra.Command {
 		Use:   "test PATH…",
 		Short: "Run scenarios and compare their verdicts with what they expect",
 		Long: `Runs every scenario in the files and folders, several at once, and compares each one's verdicts with
-its expect: section. Without one, every verdict must be valid. A broken twin passes when it gets
+its expect: section. Those that can be in virtual time are run first, each in a process of its own. Without one, every verdict must be valid. A broken twin passes when it gets
 exactly the invalid verdicts it expects: a harness that cannot tell twins apart has proved nothing.`,
 		Example: "  faultline test scenarios/library\n  faultline test outage.yaml --count 10",
 		Args:    cobra.MinimumNArgs(1),
@@ -44,7 +46,7 @@ exactly the invalid verdicts it expects: a harness that cannot tell twins apart 
 			if err := t.readImages(&o.run); err != nil {
 				return err
 			}
-			if o.count < 1 || o.parallel < 1 {
+			if o.count < 1 || c.Flags().Changed("parallel") && o.parallel < 1 {
 				return usage(errors.New("--count and --parallel begin at 1"), "")
 			}
 			files, err := scenarioFiles(args)
@@ -56,7 +58,8 @@ exactly the invalid verdicts it expects: a harness that cannot tell twins apart 
 	}
 	o.run.flags(c)
 	c.Flags().IntVar(&o.count, "count", 1, "how often each scenario is run")
-	c.Flags().IntVar(&o.parallel, "parallel", 3, "how many run at once; each wants about a third of a core")
+	c.Flags().IntVar(&o.parallel, "parallel", 0, "how many run at once (default: one for each processor in "+
+		"virtual time; three in real time, where each wants about a third of a core)")
 	c.Flags().BoolVar(&o.keep, "keep", false, "keep the folders of runs that passed too")
 	c.Flags().StringVar(&o.junit, "junit", "", "also write the verdicts of all runs to this file, as JUnit XML")
 	return c
@@ -72,15 +75,35 @@ type tested struct {
 
 // testAll runs all scenarios, a few at a time, and prints a line for each as it ends.
 func (t *terminal) testAll(ctx context.Context, files []string, o testOptions) error {
-	var mu sync.Mutex
-	var all []tested
-	var group errgroup.Group
-	group.SetLimit(o.parallel)
 	begun := time.Now()
+	var virtual, real []string
+	for _, file := range apart(files) {
+		if o.run.virtual(file) {
+			virtual = append(virtual, file)
+		} else {
+			real = append(real, file)
+		}
+	}
+	all := t.testSome(ctx, virtual, o, cmp.Or(o.parallel, runtime.NumCPU()), t.runChild)
+	all = append(all, t.testSome(ctx, real, o, cmp.Or(o.parallel, realAtOnce), t.runScenario)...)
+	return t.testSummary(all, o, time.Since(begun))
+}
+
+// realAtOnce is how many runs in real time leave each other enough of two processors.
+const realAtOnce = 3
+
+// testSome runs scenarios by one way of running them.
+func (t *terminal) testSome(
+	ctx context.Context, files []string, o testOptions, parallel int,
+	run func(context.Context, string, runOptions) (judged, error),
+) (all []tested) {
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(parallel)
 	for range o.count {
-		for _, file := range apart(files) {
+		for _, file := range files {
 			group.Go(func() error {
-				one := t.testOne(ctx, file, o.run)
+				one := t.testOne(ctx, file, o.run, run)
 				if one.passed() && !o.keep {
 					one.err = os.RemoveAll(one.Folder)
 				}
@@ -93,7 +116,7 @@ func (t *terminal) testAll(ctx context.Context, files []string, o testOptions) e
 		}
 	}
 	_ = group.Wait() // each run keeps its own error
-	return t.testSummary(all, o, time.Since(begun))
+	return all
 }
 
 // apart is the files in an order, always the same one, that keeps a scenario and its broken twin
@@ -106,7 +129,10 @@ func apart(files []string) []string {
 	return files
 }
 
-func (t *terminal) testOne(ctx context.Context, file string, o runOptions) tested {
+func (t *terminal) testOne(
+	ctx context.Context, file string, o runOptions,
+	run func(context.Context, string, runOptions) (judged, error),
+) tested {
 	if ctx.Err() != nil {
 		return tested{file: file, err: context.Cause(ctx)}
 	}
@@ -116,7 +142,7 @@ func (t *terminal) testOne(ctx context.Context, file string, o runOptions) teste
 			fmt.Fprintf(t.err, "faultline: %s: %s\n", file, reports.Plain(p.Text))
 		}
 	}
-	report, err := t.runScenario(ctx, file, o)
+	report, err := run(ctx, file, o)
 	return tested{judged: report, file: file, err: err, took: time.Since(begun)}
 }
 

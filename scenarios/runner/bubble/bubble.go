@@ -14,6 +14,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -26,6 +27,10 @@ import (
 // beat is how often the bubble shows, by its own clock, that time goes on, and looks whether it is
 // to end.
 const beat = 20 * time.Millisecond
+
+// gcPercent lets the heap grow more than usual between two collections: a run has seconds of
+// processor time for minutes of garbage, and most of it is short-lived.
+const gcPercent = 400
 
 // one lets one bubble live at a time: each has the whole process, on one processor, so that the
 // same choices come in the same order.
@@ -56,6 +61,9 @@ func Run(ctx context.Context, seed uint64, do func(context.Context) error) error
 		return err
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	}
 	rand.Seed(int64(seed)) //nolint:staticcheck // there is no other way to what libraries draw from
 	defer func() { rand.Seed(time.Now().UnixNano()) }()
 	s := new(state)
