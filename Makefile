@@ -6,6 +6,8 @@ LIBRARY := scenarios/library
 COUNT   ?= 1
 FUZZTIME ?= 20s
 KILLS   ?= 50
+COLUMNS ?= virtual,memory,tcp,containers
+AGREE   ?= $(LIBRARY)/iot-platform
 SCENARIOS ?= $(addprefix $(LIBRARY)/iot-platform/,poison-telemetry.yaml worker1-crash.yaml worker1-crash.broken.yaml)
 
 # Tests that need a Docker daemon carry the build tag "containers"; a file of them that reads KILLS
@@ -66,9 +68,9 @@ kills: ## kill runs in containers KILLS times at random moments and look for wha
 	$(if $(KILLING),KILLS=$(KILLS) $(in_docker) test -tags containers -timeout 60m -count 1 \
 	  -run '$(call names,$(KILLING))' $(call folders,$(KILLING)))
 
-agree: ## the library's verdicts on containers beside those on embedded engines, as one table
-	@.ci/docker/up
-	$(in_docker) run ./scenarios/agree
+agree: ## the library's verdicts in virtual time, over memory, sockets and on containers: COLUMNS
+	@case $(COLUMNS) in *containers*) .ci/docker/up ;; esac
+	$(in_docker) run ./scenarios/agree -columns $(COLUMNS) $(AGREE)
 
 brokers: ## verdicts of SCENARIOS with the stream on kafka, kinesis, amqp and nats, side by side
 	@.ci/programs

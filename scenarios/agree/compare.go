@@ -114,7 +114,9 @@ func judged(ctx context.Context, file string, load scenarios.Options, out string
 		return ran{}, err
 	}
 	defer dir.Close()
-	outcome, stopped := runner.Run(ctx, plan, runner.Options{Dir: dir.History()})
+	outcome, stopped := runner.Run(ctx, plan, runner.Options{
+		Dir: dir.History(), TCP: load.Wires == scenarios.TCPWires,
+	})
 	if stopped != nil {
 		return ran{}, stopped
 	}

@@ -1,5 +1,6 @@
-// Agree runs scenarios on embedded engines and on containers, or with several values of one setting
-// (the broker's protocol), and prints where their verdicts differ: a table, a line for each scenario.
+// Agree runs scenarios in virtual time, over wires in memory, over sockets and on containers, or with
+// several values of one setting (the broker's protocol), and prints where their verdicts differ: a
+// table, a line for each scenario.
 //
 // It goes load → plan → run → check once a column for each file and reports only the comparison. It
 // promises that the same files are run, changed in the one setting at most, that a scenario which
@@ -14,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -30,6 +32,7 @@ func main() {
 	out := flag.String("out", "faultline-runs", "folder that run folders are kept in")
 	vary := flag.String("vary", "",
 		"compare values of a setting, not sorts of engines: stream.protocol=kafka,nats")
+	of := flag.String("columns", "virtual,memory,tcp,containers", "compare these ways of running")
 	flag.Parse()
 	roots := flag.Args()
 	if len(roots) == 0 {
@@ -37,7 +40,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	columns, err := columnsOf(*vary)
+	columns, err := columnsOf(*of, *vary)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "agree: error:", err)
 		os.Exit(2)
@@ -66,11 +69,24 @@ type column struct {
 	load scenarios.Options
 }
 
-// columnsOf are the two sorts of engines, or the values of a setting "node.field=a,b".
-func columnsOf(vary string) (all []column, err error) {
+// ways are the ways of running that have a name.
+var ways = map[string]scenarios.Options{
+	"virtual":    {Time: scenarios.VirtualTime},
+	"memory":     {Time: scenarios.RealTime},
+	"tcp":        {Time: scenarios.RealTime, Wires: scenarios.TCPWires},
+	"containers": {Time: scenarios.RealTime, Engines: "containers"},
+}
+
+// columnsOf are the named ways of running, or the values of a setting "node.field=a,b".
+func columnsOf(names, vary string) (all []column, err error) {
 	if vary == "" {
-		for _, engines := range []string{"embedded", "containers"} {
-			all = append(all, column{engines, scenarios.Options{Engines: engines}})
+		for name := range strings.SplitSeq(names, ",") {
+			way, known := ways[name]
+			if !known {
+				return nil, fmt.Errorf("-columns %q is not one of %s", name,
+					strings.Join(slices.Sorted(maps.Keys(ways)), ", "))
+			}
+			all = append(all, column{name, way})
 		}
 		return all, nil
 	}

@@ -51,9 +51,16 @@ type run struct {
 	turns     map[string]chan struct{} // by broker and store: who holds it may use its engine
 }
 
+// sealVirtually is how often the history is sealed in virtual time, at least: half a minute goes by in
+// a second or two.
+const sealVirtually = 30 * time.Second
+
 func newRun(p *scenarios.Plan, opt Options) (*run, error) {
-	virtual := p.Time == scenarios.VirtualTime
-	recorder, err := record.NewWith(opt.Dir, record.Options{InOrder: virtual})
+	recording := record.Options{}
+	if p.Time == scenarios.VirtualTime {
+		recording = record.Options{InOrder: true, Every: sealVirtually}
+	}
+	recorder, err := record.NewWith(opt.Dir, recording)
 	if err != nil {
 		return nil, fmt.Errorf("begin history in %q: %w", opt.Dir, err)
 	}

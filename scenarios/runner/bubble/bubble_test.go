@@ -56,6 +56,9 @@ func TestAPanicIsAnError(t *testing.T) {
 // guarded is something with a lock, that is held over a wait.
 type guarded struct{ mu sync.Mutex }
 
+// Of a call that is inlined the runtime does not print what it is a method of.
+//
+//go:noinline
 func (g *guarded) waitInside(release chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -65,6 +68,7 @@ func (g *guarded) waitInside(release chan struct{}) {
 	}
 }
 
+//go:noinline
 func (g *guarded) touch() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

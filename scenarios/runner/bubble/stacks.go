@@ -16,11 +16,14 @@ type Goroutine struct {
 	Durable bool   // the virtual clock may go on while it waits
 	// Frames are its calls, the innermost first, without the runtime's own.
 	Frames []string
-	// Receivers are the first arguments of its calls, in hexadecimal; Locks is that of the call
-	// that waits for a mutex, "" where none does.
+	// Receivers are what its calls are methods of, addresses in hexadecimal, "" for what is none; Locks
+	// is that of the call that waits for a mutex, "" where none does.
 	Receivers []string
 	Locks     string
 }
+
+// socketWait is the state of who waits for a real socket, which no virtual clock moves.
+const socketWait = "IO wait"
 
 // String is "goroutine 7 (sync.Mutex.Lock) in a.b, called by c.d".
 func (g Goroutine) String() string {
@@ -31,7 +34,7 @@ func (g Goroutine) String() string {
 
 // working says that it runs, could run, or is in a system call.
 func (g Goroutine) working() bool {
-	return slices.Contains([]string{"running", "runnable", "syscall", "IO wait", "waiting"}, g.State)
+	return slices.Contains([]string{"running", "runnable", "syscall", "waiting"}, g.State)
 }
 
 // stacksMost bounds the text of all goroutines, in bytes.
@@ -101,6 +104,9 @@ func goroutine(id, about string, lines []string) Goroutine {
 		}
 		name := m[1]
 		receiver, _, _ := strings.Cut(m[2], ",")
+		if !strings.Contains(name, ".(*") {
+			receiver = "" // no method of what a pointer leads to
+		}
 		if within(name) {
 			locking = locking || strings.Contains(name, "Mutex)")
 			continue

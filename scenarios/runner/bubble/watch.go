@@ -59,6 +59,10 @@ func (e *FrozenError) Error() string {
 		return text + "nobody waits for a lock, and yet nothing goes on"
 	}
 	text += e.Waiting[0].String()
+	if e.Waiting[0].State == socketWait {
+		return text + "\n  it waits for a real socket: in virtual time neighbours are reached by the dialers " +
+			"that code is given, and nothing outside is"
+	}
 	if len(e.Holders) > 0 {
 		text += "\n  held, it seems, by " + e.Holders[0].String()
 	}

@@ -15,11 +15,10 @@ import (
 // Depth is how many records of a channel the group has not committed.
 func (c *Client) Depth(ctx context.Context, channel, group string) (int64, error) {
 	topic := TopicName(channel)
-	bounds, err := c.bounds(ctx, topic)
+	all, err := c.partitions(ctx, topic)
 	if err != nil {
 		return 0, fmt.Errorf("read depth of %q: %w", channel, err)
 	}
-	all := slices.Sorted(maps.Keys(bounds))
 	answer, err := c.client().OffsetFetch(ctx, &kafka.OffsetFetchRequest{
 		GroupID: group, Topics: map[string][]int{topic: all},
 	})
@@ -29,17 +28,22 @@ func (c *Client) Depth(ctx context.Context, channel, group string) (int64, error
 	if err != nil {
 		return 0, fmt.Errorf("read offsets of group %q: %w", group, err)
 	}
+	committed := map[int]int64{}
 	for _, p := range answer.Topics[topic] {
 		if p.Error != nil && !errors.Is(p.Error, kafka.GroupIdNotFound) {
 			return 0, fmt.Errorf("read offsets of group %q: %w", group, p.Error)
 		}
-		b := bounds[p.Partition]
-		b.first = max(b.first, p.CommittedOffset)
-		bounds[p.Partition] = b
+		if p.CommittedOffset >= 0 {
+			committed[p.Partition] = p.CommittedOffset
+		}
+	}
+	ends, err := c.ends(ctx, topic, all, committed)
+	if err != nil {
+		return 0, fmt.Errorf("read depth of %q: %w", channel, err)
 	}
 	var depth int64
-	for _, b := range bounds {
-		depth += b.last - min(b.first, b.last)
+	for partition, b := range ends {
+		depth += b.last - min(max(b.first, committed[partition]), b.last)
 	}
 	return depth, nil
 }
@@ -52,9 +56,20 @@ func (c *Client) bounds(ctx context.Context, topic string) (map[int]bounds, erro
 	if err != nil {
 		return nil, err
 	}
+	return c.ends(ctx, topic, all, nil)
+}
+
+// ends are the bounds of partitions. The library sends a request for each offset, so a partition is
+// not asked for its first one where a later one is known.
+func (c *Client) ends(
+	ctx context.Context, topic string, all []int, known map[int]int64,
+) (map[int]bounds, error) {
 	var ask []kafka.OffsetRequest
 	for _, p := range all {
-		ask = append(ask, kafka.FirstOffsetOf(p), kafka.LastOffsetOf(p))
+		if _, ok := known[p]; !ok {
+			ask = append(ask, kafka.FirstOffsetOf(p))
+		}
+		ask = append(ask, kafka.LastOffsetOf(p))
 	}
 	answer, err := c.client().ListOffsets(ctx, &kafka.ListOffsetsRequest{
 		Topics: map[string][]kafka.OffsetRequest{topic: ask},

@@ -28,8 +28,9 @@ import (
 const (
 	// answerTimeout bounds one request. Past it the answer is unknown.
 	answerTimeout = 10 * time.Second
-	// metadataAge is how old the client's knowledge of leaders may be, at most.
-	metadataAge = time.Second
+	// metadataAge is how old the client's knowledge of leaders may be, at most: the library's own
+	// default. What turns out to be wrong is thrown away at once.
+	metadataAge = 6 * time.Second
 	// idleTimeout is beyond a run, so that an idle connection does not look like a lost one.
 	idleTimeout = time.Hour
 )

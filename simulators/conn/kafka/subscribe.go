@@ -23,7 +23,7 @@ const (
 	// grace is how long deliveries in hand may still be settled when partitions are taken away.
 	grace = 500 * time.Millisecond
 	// commitEvery is the least time between two commits.
-	commitEvery = 10 * time.Millisecond
+	commitEvery = 50 * time.Millisecond
 )
 
 // subscription is one membership in a group.
