@@ -108,6 +108,9 @@ func (c *Client) Append(ctx context.Context, table string, ms []*message.Message
 func (c *Client) write(
 	ctx context.Context, ms []*message.Message, keyOf func(id string) string,
 ) error {
+	if len(ms) == 1 {
+		return c.writeOne(ctx, keyOf(ms[0].ID()), ms[0])
+	}
 	errs := make([]error, len(ms))
 	var group errgroup.Group
 	group.SetLimit(parallel)

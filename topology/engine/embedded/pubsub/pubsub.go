@@ -41,6 +41,9 @@ const (
 	window = 4 << 20
 	// oftenPinged is how often a client may ask whether the connection lives.
 	oftenPinged = time.Second
+	// workers answer calls one after the other: a goroutine that is kept need not grow its stack for
+	// each. Calls that find none free get a goroutine of their own.
+	workers = 16
 )
 
 // Engine is one Pub/Sub service. It implements engine.Engine, engine.Disconnecter and
@@ -86,6 +89,7 @@ func (e *Engine) Start(ctx context.Context) error {
 
 func newGRPC() *grpc.Server {
 	return grpc.NewServer(
+		grpc.NumStreamWorkers(workers),
 		grpc.MaxRecvMsgSize(2*mostRequest), // so that what is too large is told from what is broken
 		grpc.InitialWindowSize(window),
 		grpc.InitialConnWindowSize(window),

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
@@ -26,7 +25,7 @@ import (
 type Engine struct {
 	cfg  engine.Config
 	data *miniredis.Miniredis
-	aged time.Time // up to when keys have been expired
+	ages *ages
 
 	gate  *gate.Gate         // nil while stopped
 	quit  context.CancelFunc // ends the goroutines
@@ -38,7 +37,7 @@ func New(cfg engine.Config) (engine.Engine, error) {
 	if cfg.Authenticate != nil {
 		return nil, fmt.Errorf("make redis engine %q: it cannot check passwords", cfg.Node.Name)
 	}
-	return &Engine{cfg: cfg, data: miniredis.NewMiniRedis(), aged: time.Now()}, nil
+	return &Engine{cfg: cfg, data: miniredis.NewMiniRedis(), ages: newAges()}, nil
 }
 
 // Start listens and returns when a PING is answered.
@@ -57,9 +56,9 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.gate = gate.New(l)
 	life, quit := context.WithCancel(context.Background())
 	e.quit = quit
-	e.age()
+	e.ages.age(e.data)
 	e.ended.Go(func() { serve(e.gate, e.data) })
-	e.ended.Go(func() { e.expire(life) })
+	e.ended.Go(func() { e.ages.expire(life, e.data) })
 	if err := probe(ctx, e.gate); err != nil {
 		return errors.Join(fmt.Errorf("probe redis at %s: %w", l.Addr(), err), e.Kill(ctx))
 	}
@@ -74,6 +73,7 @@ func (e *Engine) revive() error {
 	if err != nil {
 		return err
 	}
+	e.data.Server().SetPreHook(e.ages.before)
 	return c.Close()
 }
 
@@ -86,34 +86,6 @@ func serve(g *gate.Gate, data *miniredis.Miniredis) {
 		}
 		server.ServeConn(c)
 	}
-}
-
-// expireEach is how often keys are aged, at least: an expiry may be seen that much late. Aging
-// walks all keys, so it is done less often when it takes long.
-const expireEach = 20 * time.Millisecond
-
-// expire ages keys by the clock until life ends. Miniredis ages them only when it is told to; its
-// own way to follow the clock walks all keys at each command.
-func (e *Engine) expire(life context.Context) {
-	pause := time.NewTimer(expireEach)
-	defer pause.Stop()
-	for {
-		select {
-		case <-life.Done():
-			return
-		case <-pause.C:
-			pause.Reset(max(expireEach, 50*e.age()))
-		}
-	}
-}
-
-// age takes the time since it was last called off what keys have left to live, and says how long
-// it worked.
-func (e *Engine) age() time.Duration {
-	now := time.Now()
-	e.data.FastForward(now.Sub(e.aged))
-	e.aged = now
-	return time.Since(now)
 }
 
 func probe(ctx context.Context, g *gate.Gate) error {
@@ -160,9 +132,11 @@ func (e *Engine) Wipe(context.Context) error {
 	if e.gate != nil {
 		return errors.New("wipe redis: it runs")
 	}
-	e.data = miniredis.NewMiniRedis()
+	e.forget()
 	return nil
 }
+
+func (e *Engine) forget() { e.data, e.ages = miniredis.NewMiniRedis(), newAges() }
 
 // Info says what miniredis is worth.
 func (e *Engine) Info() engine.Info {
@@ -172,6 +146,6 @@ func (e *Engine) Info() engine.Info {
 // Close stops the engine and forgets all keys.
 func (e *Engine) Close() error {
 	err := e.Kill(context.Background())
-	e.data = miniredis.NewMiniRedis()
+	e.forget()
 	return err
 }

@@ -60,7 +60,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen for s3: %w", err)
 	}
-	fake := gofakes3.New(e.objects,
+	fake := gofakes3.New(listed{e.objects},
 		gofakes3.WithLogger(gofakes3.DiscardLog()),
 		gofakes3.WithTimeSkewLimit(0),
 		gofakes3.WithoutVersioning())
