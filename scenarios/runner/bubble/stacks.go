@@ -16,10 +16,11 @@ type Goroutine struct {
 	Durable bool   // the virtual clock may go on while it waits
 	// Frames are its calls, the innermost first, without the runtime's own.
 	Frames []string
-	// Receivers are what its calls are methods of, addresses in hexadecimal, "" for what is none; Locks
-	// is that of the call that waits for a mutex, "" where none does.
-	Receivers []string
-	Locks     string
+	// Types are what its calls are methods of, "a/b.(*T)", without those that are none; Locks is that of
+	// the call that waits for a mutex, "" where none does. Which object of the type it is cannot be
+	// told: the runtime prints arguments that may be out of date.
+	Types []string
+	Locks string
 }
 
 // socketWait is the state of who waits for a real socket, which no virtual clock moves.
@@ -103,19 +104,18 @@ func goroutine(id, about string, lines []string) Goroutine {
 			continue
 		}
 		name := m[1]
-		receiver, _, _ := strings.Cut(m[2], ",")
-		if !strings.Contains(name, ".(*") {
-			receiver = "" // no method of what a pointer leads to
-		}
 		if within(name) {
 			locking = locking || strings.Contains(name, "Mutex)")
 			continue
 		}
-		if locking && g.Locks == "" {
-			g.Locks = receiver
+		of, _, method := strings.Cut(name, ").")
+		if method {
+			g.Types = append(g.Types, of+")")
+		}
+		if locking && method && len(g.Frames) == 0 {
+			g.Locks = of + ")"
 		}
 		g.Frames = append(g.Frames, name)
-		g.Receivers = append(g.Receivers, receiver)
 	}
 	return g
 }

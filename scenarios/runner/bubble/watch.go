@@ -93,9 +93,9 @@ func (s *state) frozen() *FrozenError {
 	return e
 }
 
-// holds says that a goroutine is within a method of something that another waits to lock.
+// holds says that a goroutine is within a method of such a thing as another waits to lock.
 func (e *FrozenError) holds(g Goroutine) bool {
 	return slices.ContainsFunc(e.Waiting, func(w Goroutine) bool {
-		return w.Locks != "" && slices.Contains(g.Receivers, w.Locks)
+		return w.Locks != "" && slices.Contains(g.Types, w.Locks)
 	})
 }
