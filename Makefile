@@ -5,7 +5,10 @@ BIN     := bin/faultline
 LIBRARY := scenarios/library
 COUNT   ?= 1
 FUZZTIME ?= 20s
+TIME    ?= auto
 KILLS   ?= 50
+RUNS    ?= 1000
+TIMES   ?= 100
 COLUMNS ?= virtual,memory,tcp,containers
 AGREE   ?= $(LIBRARY)/iot-platform
 SCENARIOS ?= $(addprefix $(LIBRARY)/iot-platform/,poison-telemetry.yaml worker1-crash.yaml worker1-crash.broken.yaml)
@@ -26,7 +29,7 @@ BROKERS    = ./simulators/conn/... ./topology/engine/process/...
 others     = $(filter-out $(shell $(GO) list $(BROKERS)),$(shell $(GO) list ./...))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-containers conformance kills agree brokers library lint golden fuzz bench ci
+.PHONY: help build demo test virtual real frozen replay test-containers conformance kills agree brokers library lint golden fuzz bench ci
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -39,7 +42,14 @@ $(BIN): $(shell find . -name '*.go' -not -name '*_test.go' -not -path './bin/*')
 demo: build ## run the iot-platform, take a partner cloud away, print the verdict
 	$(BIN) run $(LIBRARY)/iot-platform/partner-cloud-outage.yaml
 
-test: ## all tests, with the race detector; brokers that are missing are installed
+# What can be run in virtual time, and what cannot: its engines or programs are not in this process.
+REAL       = $(LIBRARY)/own-worker $(wildcard $(LIBRARY)/brokers/amqp-* $(LIBRARY)/brokers/kinesis-*)
+VIRTUAL    = $(filter-out $(REAL),$(wildcard $(LIBRARY)/*/*.yaml))
+
+virtual: build ## every scenario that can be in virtual time, and its broken twin; COUNT=10 repeats
+	$(BIN) test $(filter-out $(LIBRARY)/own-worker/%,$(VIRTUAL)) --time virtual --count $(COUNT)
+
+test: virtual ## all tests, with the race detector; brokers that are missing are installed
 	@$(GO) test -race -timeout 30m $(others)
 	@if .ci/programs; then \
 	  env $$(.ci/programs env) $(GO) test -race -p 1 -timeout 30m $(BROKERS); \
@@ -68,6 +78,12 @@ kills: ## kill runs in containers KILLS times at random moments and look for wha
 	$(if $(KILLING),KILLS=$(KILLS) $(in_docker) test -tags containers -timeout 60m -count 1 \
 	  -run '$(call names,$(KILLING))' $(call folders,$(KILLING)))
 
+frozen: ## RUNS random fault runs in virtual time over every engine; none may stop the clock
+	RUNS=$(RUNS) $(GO) test -count 1 -timeout 60m -run '^TestNoRandomFaultsFreezeTheClock$$' ./scenarios/runner
+
+replay: build ## every scenario in virtual time TIMES times: one seed must give one history
+	$(GO) run ./scenarios/replay -times $(TIMES) $(filter-out $(LIBRARY)/own-worker/%,$(VIRTUAL))
+
 agree: ## the library's verdicts in virtual time, over memory, sockets and on containers: COLUMNS
 	@case $(COLUMNS) in *containers*) .ci/docker/up ;; esac
 	$(in_docker) run ./scenarios/agree -columns $(COLUMNS) $(AGREE)
@@ -76,11 +92,19 @@ brokers: ## verdicts of SCENARIOS with the stream on kafka, kinesis, amqp and na
 	@.ci/programs
 	env $$(.ci/programs env) $(GO) run ./scenarios/agree -vary stream.protocol=kafka,kinesis,amqp,nats $(SCENARIOS)
 
-library: build ## run every shipped scenario and broken twin, compare; COUNT=10 repeats
+real: build ## the scenarios that cannot be in virtual time, and their broken twins
 	@if .ci/programs; then \
-	  env $$(.ci/programs env) $(BIN) test $(LIBRARY) --count $(COUNT); \
+	  env $$(.ci/programs env) $(BIN) test $(REAL) --time real --count $(COUNT); \
 	else \
-	  $(BIN) test $(filter-out %/brokers,$(wildcard $(LIBRARY)/*)) --count $(COUNT) && \
+	  $(BIN) test $(LIBRARY)/own-worker --time real --count $(COUNT) && \
+	  echo '!!! THE SCENARIOS OF RABBITMQ AND MOTO HAVE NOT RUN: see the line of "programs:" above.'; \
+	fi
+
+library: build ## run every shipped scenario and broken twin, compare; COUNT=10 repeats, TIME=real
+	@if .ci/programs; then \
+	  env $$(.ci/programs env) $(BIN) test $(LIBRARY) --time $(TIME) --count $(COUNT); \
+	else \
+	  $(BIN) test $(filter-out %/brokers,$(wildcard $(LIBRARY)/*)) --time $(TIME) --count $(COUNT) && \
 	  echo '!!! THE SCENARIOS OF RABBITMQ AND MOTO HAVE NOT RUN: see the line of "programs:" above.'; \
 	fi
 
@@ -104,5 +128,5 @@ fuzz: ## fuzz every parser for FUZZTIME each
 bench: build ## the promised figures beside what they are here, as one table; takes some minutes
 	$(GO) run ./scenarios/bench -long
 
-ci: lint test library ## what CI runs; in containers too, where a Docker daemon can be had
+ci: lint test real ## what CI runs; in containers too, where a Docker daemon can be had
 	@.ci/docker/ci

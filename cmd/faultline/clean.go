@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/faultline-sim/faultline/reports/rundir"
+	"github.com/faultline-sim/faultline/scenarios/runner"
 	"github.com/faultline-sim/faultline/topology/stack"
 )
 
@@ -22,8 +23,8 @@ func newClean(t *terminal) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "clean",
 		Short: "Remove the leftovers of runs that are no longer alive",
-		Long: "Removes run folders but the newest, and what a killed run left behind: containers, " +
-			"networks and volumes in\nDocker, where a daemon answers. A living run is never touched.",
+		Long: "Removes run folders but the newest, and what a killed run left behind: its engines' data " +
+			"in memory, and containers,\nnetworks and volumes in Docker, where a daemon answers. A living run is never touched.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if keep < 0 {
@@ -33,10 +34,18 @@ func newClean(t *terminal) *cobra.Command {
 			if err != nil {
 				return environment(err, "")
 			}
+			scratch, err := runner.CleanScratch()
+			for _, dir := range scratch {
+				fmt.Fprintf(t.out, "removed %s\n", dir)
+			}
+			if err != nil {
+				return environment(err, "")
+			}
 			left, err := t.cleanDocker(c.Context())
 			if err != nil {
 				return environment(err, environmentHint(err))
 			}
+			left += len(scratch)
 			if _, err := os.Stat(out); errors.Is(err, os.ErrNotExist) && left == 0 {
 				fmt.Fprintf(t.out, "nothing to clean, there is no folder %s\n", out)
 				return nil

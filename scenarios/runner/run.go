@@ -1,12 +1,14 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -40,6 +42,7 @@ type run struct {
 	wires     []topology.Wire
 	wireNames []string
 	seen      [][2]int64 // bytes last recorded for each wire, by the sampler alone
+	scratch   string     // in memory, "" for none
 	origin    int64      // when steady began, on the recorder's clock
 	asked     int64
 	sent      atomic.Int64
@@ -121,7 +124,8 @@ func (r *run) setUp(ctx context.Context) error {
 			OnControl: r.controlled,
 			Replicas:  r.replicas,
 		},
-		Dir:          filepath.Dir(r.opt.Dir), // with the run's other files, for clean to find
+		Dir:          r.enginesDir(), // for clean to find
+		Run:          filepath.Base(filepath.Dir(r.opt.Dir)),
 		Log:          r.opt.Log,
 		Authenticate: authenticate(authority),
 		Progress:     r.engineProgress,
@@ -172,6 +176,14 @@ func (r *run) apart() time.Duration {
 		return 251 * time.Microsecond
 	}
 	return 0
+}
+
+// enginesDir is where engines keep their data: with the run's other files or, in virtual time, in memory.
+func (r *run) enginesDir() string {
+	if r.plan.Time == scenarios.VirtualTime {
+		r.scratch = scratch()
+	}
+	return cmp.Or(r.scratch, filepath.Dir(r.opt.Dir))
 }
 
 // notUp is a setup that did not end well: the user stopped it, or the environment failed.
@@ -253,6 +265,9 @@ func (r *run) close(err error) error {
 	}
 	if r.stack != nil {
 		errs = append(errs, r.stack.Close())
+	}
+	if r.scratch != "" {
+		errs = append(errs, os.RemoveAll(r.scratch))
 	}
 	r.out.Took = time.Duration(r.recorder.Now())
 	recorded := r.recorder.Close(r.out.Ended && err == nil)

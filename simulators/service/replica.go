@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -19,6 +20,7 @@ import (
 	"github.com/faultline-sim/faultline/simulators/conn/httpx"
 	"github.com/faultline-sim/faultline/simulators/service/program"
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/policy"
 )
 
 // replica is one running copy of a service, from its start to its end; it is not started again.
@@ -119,7 +121,7 @@ func (r *replica) connect(ctx context.Context) error {
 		r.actor.Stores[name] = s
 		r.held.keep(s)
 		all.Go(func() error {
-			if err := s.Connect(ctx); err != nil {
+			if err := untilAnswered(ctx, s.Connect); err != nil {
 				return fmt.Errorf("connect to %q: %w", name, err)
 			}
 			return wrap("declare tables on", name, s.Declare(ctx, r.svc.program.Tables[name]))
@@ -132,6 +134,24 @@ func (r *replica) connect(ctx context.Context) error {
 		r.held.keep(client)
 	}
 	return all.Wait()
+}
+
+// knock is how a store that does not answer is asked again: a replica that begins while its store is
+// down waits for it, as it does for a broker.
+var knock = policy.Backoff{Initial: 50 * time.Millisecond, Factor: 2, Max: time.Second}
+
+// untilAnswered connects, for as long as it is given.
+func untilAnswered(ctx context.Context, connect func(context.Context) error) error {
+	for n := 1; ; n++ {
+		err := connect(ctx)
+		if err == nil {
+			return nil
+		}
+		pause, _ := knock.Pause(n)
+		if simulators.Wait(ctx, pause) != nil {
+			return err
+		}
+	}
 }
 
 func wrap(verb, name string, err error) error {

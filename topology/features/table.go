@@ -106,8 +106,7 @@ func inProcess() map[key]Features {
 			Name: "nats-server",
 			Worth: "the server itself with JetStream, one node in this process; streams are in files " +
 				"that are synced each two minutes, so it vouches for no power loss and no replication",
-			RealOnly: "waits in ways that virtual time cannot see through",
-			Can:      []Ability{KeepsData, DisconnectAll},
+			Can: []Ability{KeepsData, DisconnectAll},
 		},
 	}
 }

@@ -50,6 +50,7 @@ func (s *side) Close() error {
 // WriteTo and ReadFrom keep pieces as small as the buffers that they are read into again: behind a
 // toxic the library's reader loses the end of a piece that is larger than what it is asked for.
 
+// WriteTo hands on what comes.
 func (s *side) WriteTo(w io.Writer) (int64, error) {
 	if direct, ok := s.duplex.(*memory.Conn); ok {
 		return direct.WriteTo(w)
@@ -57,8 +58,16 @@ func (s *side) WriteTo(w io.Writer) (int64, error) {
 	return io.CopyBuffer(w, struct{ io.Reader }{s.duplex}, make([]byte, memory.PieceMost))
 }
 
+// ReadFrom goes on reading, until the link that it reads from has ended, when nobody takes the bytes
+// any more: toxics would wait for ever to hand on what they hold.
 func (s *side) ReadFrom(r io.Reader) (int64, error) {
-	return io.CopyBuffer(struct{ io.Writer }{s.duplex}, r, make([]byte, memory.PieceMost))
+	buffer := make([]byte, memory.PieceMost)
+	n, err := io.CopyBuffer(struct{ io.Writer }{s.duplex}, r, buffer)
+	if err != nil {
+		s.Close()
+		_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r}, buffer)
+	}
+	return n, err
 }
 
 // joints are the connections in memory of one proxy. The zero value is ready.

@@ -28,14 +28,14 @@ func (c *Client) depth(ctx context.Context, channel, group string) (n int64, err
 	if k.transient {
 		return 0, conn.ErrUnsupported
 	}
-	js, err := c.stream()
+	l, err := c.link()
 	if err != nil {
 		return 0, err
 	}
-	limited, cancel := c.limit(ctx)
+	limited, cancel := l.limit(ctx)
 	defer cancel()
 	for part := range k.parts {
-		consumer, err := js.Consumer(limited, Token(channel), consumerName(group, part))
+		consumer, err := l.js.Consumer(limited, Token(channel), consumerName(group, part))
 		if err != nil {
 			return 0, err
 		}
@@ -66,12 +66,12 @@ func (c *Client) Audit(
 func (c *Client) readAll(
 	ctx context.Context, channel string, found func(*message.Message) error,
 ) error {
-	js, err := c.stream()
+	l, err := c.link()
 	if err != nil {
 		return err
 	}
-	limited, cancel := c.limit(ctx)
-	s, err := js.Stream(limited, Token(channel))
+	limited, cancel := l.limit(ctx)
+	s, err := l.js.Stream(limited, Token(channel))
 	cancel()
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (c *Client) readAll(
 	if state.Msgs == 0 {
 		return nil
 	}
-	reader, err := js.OrderedConsumer(ctx, Token(channel), jetstream.OrderedConsumerConfig{
+	reader, err := l.js.OrderedConsumer(ctx, Token(channel), jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: 2 * answerTimeout,
 	})
 	if err != nil {

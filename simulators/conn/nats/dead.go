@@ -39,13 +39,13 @@ func (c *Client) declareDead(ctx context.Context, k *kept) error {
 	if err != nil {
 		return fmt.Errorf("keep advisories: %w", err)
 	}
-	js, err := c.stream()
+	l, err := c.link()
 	if err != nil {
 		return err
 	}
-	limited, cancel := c.limit(ctx)
+	limited, cancel := l.limit(ctx)
 	defer cancel()
-	_, err = js.CreateConsumer(limited, stream+givenUpSuffix, jetstream.ConsumerConfig{
+	_, err = l.js.CreateConsumer(limited, stream+givenUpSuffix, jetstream.ConsumerConfig{
 		Durable: mover, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxDeliver: -1,
 	})
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerExists) {
@@ -69,13 +69,13 @@ func (s *subscription) moveGivenUp(ctx context.Context) {
 }
 
 func (s *subscription) moveSome(ctx context.Context) error {
-	js, err := s.client.stream()
+	l, err := s.client.link()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.client.limit(ctx)
+	ctx, cancel := l.limit(ctx)
 	defer cancel()
-	consumer, err := js.Consumer(ctx, Token(s.Channel)+givenUpSuffix, mover)
+	consumer, err := l.js.Consumer(ctx, Token(s.Channel)+givenUpSuffix, mover)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (s *subscription) moveSome(ctx context.Context) error {
 		return err
 	}
 	for msg := range batch.Messages() {
-		err = errors.Join(err, s.move(ctx, js, msg))
+		err = errors.Join(err, s.move(ctx, l.js, msg))
 	}
 	if failed := batch.Error(); failed != nil && !errors.Is(failed, context.DeadlineExceeded) {
 		err = errors.Join(err, failed)

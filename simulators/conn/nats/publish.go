@@ -9,7 +9,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
-	"github.com/faultline-sim/faultline/simulators/conn/dialed"
 	"github.com/faultline-sim/faultline/simulators/message"
 )
 
@@ -39,54 +38,61 @@ func (c *Client) publish(ctx context.Context, channel string, m *message.Message
 	}
 	part := c.partFor(m.Key, k.parts)
 	msg := toMsg(subject(channel, part), m)
-	if most := c.connection().MaxPayload(); size(msg) > most {
+	l, err := c.link()
+	if err != nil {
+		return r, err
+	}
+	if most := l.nc.MaxPayload(); size(msg) > most {
 		return r, fmt.Errorf("%w: %s takes %d bytes with headers at most, the message has %d; "+
 			"send less or raise the server's max_payload",
 			conn.ErrRefused, c.cfg.Dialer.Wire(), most, size(msg))
 	}
-	ctx, cancel := c.limit(ctx)
+	ctx, cancel := l.limit(ctx)
 	defer cancel()
-	if k.transient {
-		return r, c.send(ctx, msg)
-	}
-	return c.store(ctx, msg, part)
-}
-
-func (c *Client) store(ctx context.Context, msg *nats.Msg, part int) (r conn.Receipt, err error) {
-	js, err := c.stream()
-	if err != nil {
+	if err := l.out.room(ctx); err != nil {
 		return r, err
 	}
-	ack, err := js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+	if k.transient {
+		return r, c.outcome(l.send(ctx, msg))
+	}
+	r, err = l.store(ctx, msg, part)
+	return r, c.outcome(err)
+}
+
+func (l *link) store(ctx context.Context, msg *nats.Msg, part int) (r conn.Receipt, err error) {
+	if l.nc.IsClosed() {
+		return r, errDown
+	}
+	ack, err := l.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
 	if err != nil {
-		return r, c.outcome(err)
+		return r, err
 	}
 	return conn.Receipt{Partition: int32(part), Offset: int64(ack.Sequence)}, nil
 }
 
 // send is a publish by core NATS: the server has what stands before a ping that it has answered.
-func (c *Client) send(ctx context.Context, msg *nats.Msg) error {
-	nc := c.connection()
-	if err := nc.PublishMsg(msg); err != nil {
-		return c.outcome(err)
+func (l *link) send(ctx context.Context, msg *nats.Msg) error {
+	if l.nc.IsClosed() {
+		return errDown
 	}
-	if err := nc.FlushWithContext(ctx); err != nil {
-		return c.outcome(err)
+	if err := l.nc.PublishMsg(msg); err != nil {
+		return err
 	}
-	return nil
+	return l.nc.FlushWithContext(ctx)
 }
 
 // outcome says of an error whether the message may have been stored.
 func (c *Client) outcome(err error) error {
 	var answered *jetstream.APIError
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("%w: no stream of %s takes it; declare the channel: %w",
 			conn.ErrRefused, c.cfg.Dialer.Wire(), err)
 	case errors.Is(err, nats.ErrMaxPayload):
 		return fmt.Errorf("%w: %s: %w", conn.ErrRefused, c.cfg.Dialer.Wire(), err)
-	case errors.As(err, &answered), errors.Is(err, nats.ErrReconnectBufExceeded),
-		errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, dialed.ErrDial):
+	case errors.As(err, &answered), errors.Is(err, errDown):
 		return err
 	}
 	return fmt.Errorf("%w: %w", conn.ErrUnknown, err)

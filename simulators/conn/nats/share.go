@@ -80,10 +80,7 @@ func (s *share) await() <-chan struct{} {
 // take asks for messages, as many as there is room for, until ctx ends.
 func (s *share) take(ctx context.Context) {
 	for ctx.Err() == nil {
-		consumer, err := s.consumer(ctx)
-		for err == nil {
-			err = s.fetch(ctx, consumer)
-		}
+		s.takeOver(ctx)
 		s.misses++
 		if s.sub.client.life.PauseBefore(ctx, s.misses) != nil {
 			return
@@ -91,24 +88,32 @@ func (s *share) take(ctx context.Context) {
 	}
 }
 
+// takeOver takes over the present connection, until it is lost or something else does not work.
+func (s *share) takeOver(ctx context.Context) {
+	l, err := s.sub.client.link()
+	if err != nil {
+		return
+	}
+	consumer, err := s.consumer(ctx, l)
+	for err == nil {
+		err = s.fetch(ctx, l, consumer)
+	}
+}
+
 // consumer finds the part's consumer. Where order is promised and the server does not count
 // attempts, all that is not acknowledged is delivered anew from there on, in order: a consumer that
 // has gone may have left some of it open.
-func (s *share) consumer(ctx context.Context) (jetstream.Consumer, error) {
-	js, err := s.sub.client.stream()
-	if err != nil {
-		return nil, err
-	}
+func (s *share) consumer(ctx context.Context, l *link) (jetstream.Consumer, error) {
 	k := s.sub.kept
-	ctx, cancel := s.sub.client.limit(ctx)
+	ctx, cancel := l.limit(ctx)
 	defer cancel()
 	stream, name := Token(k.channel), consumerName(s.sub.Group, s.part)
-	consumer, err := js.Consumer(ctx, stream, name)
+	consumer, err := l.js.Consumer(ctx, stream, name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		consumer, err = js.CreateOrUpdateConsumer(ctx, stream, k.consumer(s.sub.Group, s.part))
+		consumer, err = l.js.CreateOrUpdateConsumer(ctx, stream, k.consumer(s.sub.Group, s.part))
 	}
 	if err == nil && k.ordered && k.attempts == 0 && consumer.CachedInfo().NumAckPending > 0 {
-		err = reset(ctx, js, stream, name)
+		err = reset(ctx, l.js, stream, name)
 	}
 	return consumer, err
 }
@@ -124,12 +129,12 @@ func reset(ctx context.Context, js jetstream.JetStream, stream, consumer string)
 }
 
 // fetch asks once and hands out what comes.
-func (s *share) fetch(ctx context.Context, consumer jetstream.Consumer) error {
+func (s *share) fetch(ctx context.Context, l *link, consumer jetstream.Consumer) error {
 	room, err := s.room(ctx)
 	if err != nil {
 		return err
 	}
-	limited, cancel := s.sub.client.limit(ctx)
+	limited, cancel := l.limit(ctx)
 	defer cancel()
 	batch, err := consumer.Fetch(room, jetstream.FetchContext(limited))
 	if err != nil {
@@ -185,11 +190,11 @@ func (s *share) delivery(h *held, meta *jetstream.MsgMetadata) conn.Delivery {
 	d := conn.Delivery{
 		Channel: s.sub.Channel, Partition: int32(s.part), Offset: int64(meta.Sequence.Stream),
 		Redelivered: meta.NumDelivered > 1, Attempt: int(meta.NumDelivered),
-		Ack:  func(context.Context) error { return s.settle(h, "acknowledge", h.msg.Ack) },
-		Nack: func(context.Context) error { return s.settle(h, "give back", h.msg.Nak) },
+		Ack:  func(context.Context) error { return s.settle(h, "acknowledge", ack) },
+		Nack: func(context.Context) error { return s.settle(h, "give back", nak) },
 	}
 	if s.sub.kept.dead != "" {
-		d.Reject = func(context.Context) error { return s.settle(h, "reject", h.msg.Term) }
+		d.Reject = func(context.Context) error { return s.settle(h, "reject", term) }
 	}
 	d.Message, d.Err = fromMsg(h.msg.Headers(), h.msg.Data(), s.sub.client.cfg.Recall)
 	if d.Err != nil {
@@ -200,7 +205,7 @@ func (s *share) delivery(h *held, meta *jetstream.MsgMetadata) conn.Delivery {
 
 // settle says the last word about a delivery. Its way to the server is not awaited: a word that
 // does not arrive makes the server deliver again.
-func (s *share) settle(h *held, verb string, say func() error) error {
+func (s *share) settle(h *held, verb string, w word) error {
 	s.mu.Lock()
 	_, open := s.open[h]
 	open = open && !s.revoked
@@ -212,12 +217,31 @@ func (s *share) settle(h *held, verb string, say func() error) error {
 	s.mu.Unlock()
 	err := error(errRevoked)
 	if open {
-		err = say()
+		err = s.say(h, w)
 	}
 	if err != nil {
 		return fmt.Errorf("%s %s part %d: %w", verb, s.sub.Channel, s.part, err)
 	}
 	return nil
+}
+
+// word is what the server is told of a delivery. Source: the JetStream documentation, "Consumers".
+type word string
+
+const (
+	ack        word = "+ACK"
+	nak        word = "-NAK"
+	term       word = "+TERM"
+	inProgress word = "+WPI"
+)
+
+// say sends a word about a delivery, over whichever connection there is now.
+func (s *share) say(h *held, w word) error {
+	l, err := s.sub.client.link()
+	if err != nil {
+		return err
+	}
+	return l.nc.Publish(h.msg.Reply(), []byte(w))
 }
 
 // renew tells the server what is still in hand, so that it is not delivered again.
@@ -246,6 +270,6 @@ func (s *share) tellInHand() {
 	}
 	s.mu.Unlock()
 	for _, h := range due {
-		_ = h.msg.InProgress() // else it is delivered again
+		_ = s.say(h, inProgress) // else it is delivered again
 	}
 }

@@ -107,13 +107,13 @@ func (c *Client) declare(ctx context.Context, ch *topology.Channel) error {
 
 // makeStream makes a stream, or leaves the one of its name as it is.
 func (c *Client) makeStream(ctx context.Context, cfg jetstream.StreamConfig) error {
-	js, err := c.stream()
+	l, err := c.link()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.limit(ctx)
+	ctx, cancel := l.limit(ctx)
 	defer cancel()
-	_, err = js.CreateStream(ctx, cfg)
+	_, err = l.js.CreateStream(ctx, cfg)
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return nil
 	}
@@ -125,13 +125,13 @@ func (c *Client) makeStream(ctx context.Context, cfg jetstream.StreamConfig) err
 
 // makeConsumers makes a group's durable consumers, one a part; existing ones are left as they are.
 func (c *Client) makeConsumers(ctx context.Context, k *kept, group string) error {
-	js, err := c.stream()
+	l, err := c.link()
 	if err != nil {
 		return err
 	}
 	for part := range k.parts {
-		limited, cancel := c.limit(ctx)
-		_, err := js.CreateConsumer(limited, Token(k.channel), k.consumer(group, part))
+		limited, cancel := l.limit(ctx)
+		_, err := l.js.CreateConsumer(limited, Token(k.channel), k.consumer(group, part))
 		cancel()
 		if err != nil && !errors.Is(err, jetstream.ErrConsumerExists) {
 			return fmt.Errorf("make consumer of group %q: %w", group, err)
@@ -164,13 +164,13 @@ func (c *Client) find(ctx context.Context, channel string) (*kept, error) {
 	if k != nil {
 		return k, nil
 	}
-	js, err := c.stream()
+	l, err := c.link()
 	if err != nil {
 		return nil, err
 	}
-	limited, cancel := c.limit(ctx)
+	limited, cancel := l.limit(ctx)
 	defer cancel()
-	s, err := js.Stream(limited, Token(channel))
+	s, err := l.js.Stream(limited, Token(channel))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("%w: %s has no stream %q; declare channel %q",
 			conn.ErrRefused, c.cfg.Dialer.Wire(), Token(channel), channel)

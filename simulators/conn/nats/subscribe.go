@@ -21,8 +21,9 @@ const (
 	mostAckPending = 10_000
 	// grace is how long deliveries in hand may still be settled when a part is given up.
 	grace = 500 * time.Millisecond
-	// leaseLasts is how long a silent member keeps its parts; it is renewed each leaseEvery.
-	leaseLasts = 1500 * time.Millisecond
+	// leaseLasts is how long a silent member keeps its parts; it is renewed each leaseEvery. It is
+	// more than two round trips over a wire that a connection can live with (see pingEvery).
+	leaseLasts = 2000 * time.Millisecond
 	leaseEvery = 200 * time.Millisecond
 )
 
@@ -34,8 +35,9 @@ type subscription struct {
 	client *Client
 	conn.Subscription
 	kept  *kept
-	name  string        // of the member, unique over restarts
-	ready chan struct{} // closed when deliveries can arrive
+	name  string          // of the member, unique over restarts
+	until context.Context // ends the taking; set before it begins
+	ready chan struct{}   // closed when deliveries can arrive
 	once  sync.Once
 
 	mu     sync.Mutex
@@ -67,7 +69,7 @@ func (c *Client) subscribe(ctx context.Context, sub conn.Subscription) error {
 	}
 	s := &subscription{
 		client: c, Subscription: sub, kept: k,
-		name:  c.cfg.Client + "-" + rand.Text()[:8],
+		name:  Token(c.cfg.Client) + "-" + rand.Text()[:8],
 		ready: make(chan struct{}), shares: map[string]*share{},
 	}
 	if !k.transient {
@@ -101,7 +103,7 @@ func (s *subscription) way(ctx context.Context) (func(context.Context), error) {
 		if err != nil {
 			return nil, err
 		}
-		return s.member(board).Run, nil
+		return board.run, nil
 	}
 	return s.compete, nil
 }
@@ -114,6 +116,7 @@ func (s *subscription) run(ctx context.Context, take func(context.Context)) {
 	if s.kept.dead != "" {
 		beside.Go(func() { s.moveGivenUp(ctx) })
 	}
+	s.until = ctx
 	take(ctx)
 }
 
@@ -133,6 +136,13 @@ func (s *subscription) begin(part string) {
 	s.shares[part] = sh
 	s.mu.Unlock()
 	sh.start(s.client.life)
+}
+
+// holds says that the member takes from some part.
+func (s *subscription) holds() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.shares) > 0
 }
 
 func (s *subscription) endShare(ctx context.Context, part string) {

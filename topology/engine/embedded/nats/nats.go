@@ -1,9 +1,8 @@
 // Package nats is the embedded NATS server: nats-server itself, with JetStream, in this process.
 //
 // It serves the run step of load → plan → run → check → report. It promises that streams, consumers
-// and their acknowledgements outlive Stop and Kill, in files below the engine's folder. The server
-// opens its listener itself, at the port that the fabric has reserved. It may not import a client,
-// a simulator or the fabric.
+// and their acknowledgements outlive Stop and Kill, in files below the engine's folder, and that it
+// lives in virtual time as in real time. It may not import a client, a simulator or the fabric.
 package nats
 
 import (
@@ -13,13 +12,14 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/faultline-sim/faultline/topology/engine"
+	"github.com/faultline-sim/faultline/topology/engine/embedded/gate"
 	"github.com/faultline-sim/faultline/topology/features"
 )
 
@@ -30,6 +30,10 @@ const MaxPayload = 1 << 20
 type Engine struct {
 	cfg    engine.Config
 	server *server.Server // nil while stopped
+	gate   *gate.Gate     // nil while stopped
+	clock  *clock         // nil while stopped
+	// senders are the goroutines of connections that have something to send.
+	senders sync.WaitGroup
 }
 
 // New prepares an engine; nothing listens before Start.
@@ -40,26 +44,30 @@ func (e *Engine) Start(ctx context.Context) error {
 	if e.server != nil {
 		return errors.New("start nats: it runs already")
 	}
-	port, err := e.cfg.Host.Port(0)
+	l, err := e.cfg.Host.Listen(0)
 	if err != nil {
-		return err
+		return fmt.Errorf("listen for nats: %w", err)
 	}
-	s, err := server.NewServer(e.options(port))
+	s, err := server.NewServer(e.options())
 	if err != nil {
+		l.Close()
 		return fmt.Errorf("make nats server: %w", err)
 	}
-	e.server = s
-	s.Start()
-	if err := e.ready(ctx, s); err != nil {
-		return errors.Join(fmt.Errorf("probe nats at port %d: %w", port, err), e.Kill(ctx))
+	e.server, e.gate, e.clock = s, gate.New(l), startClock()
+	if err := give(s, &listener{e.gate, &e.senders, make(chan struct{})}); err != nil {
+		return errors.Join(err, e.Kill(ctx))
 	}
-	return e.cfg.Host.Announce(0, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	s.Start()
+	if err := ready(ctx, s, e.gate); err != nil {
+		return errors.Join(fmt.Errorf("probe nats at %s: %w", l.Addr(), err), e.Kill(ctx))
+	}
+	return nil
 }
 
-func (e *Engine) options(port int) *server.Options {
+func (e *Engine) options() *server.Options {
 	o := &server.Options{
-		ServerName: "faultline", Host: "127.0.0.1", Port: port,
-		NoLog: true, NoSigs: true,
+		ServerName: "faultline",
+		NoLog:      true, NoSigs: true,
 		JetStream: true, StoreDir: e.cfg.Dir, DisableJetStreamBanner: true,
 		MaxPayload: MaxPayload,
 		// Silent clients are dropped by then; theirs is the other half of it.
@@ -71,6 +79,32 @@ func (e *Engine) options(port int) *server.Options {
 	return o
 }
 
+// listener gives the server connections that never make it wait, until the server closes it.
+type listener struct {
+	gate    *gate.Gate
+	senders *sync.WaitGroup
+	closed  chan struct{}
+}
+
+// Accept gives the next connection. A server that runs takes each error for a passing one and turns
+// in a circle, so a gate that is closed gives it none.
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.gate.Accept()
+	if err != nil {
+		<-l.closed
+		return nil, err
+	}
+	return newConn(c, l.senders), nil
+}
+
+func (l *listener) Addr() net.Addr { return l.gate.Addr() }
+
+// Close is called once, by the server that shuts down; the gate is closed then.
+func (l *listener) Close() error {
+	close(l.closed)
+	return nil
+}
+
 // door judges who connects by user name and password.
 type door func(user, password string) error
 
@@ -80,19 +114,19 @@ func (d door) Check(c server.ClientAuthentication) bool {
 	return d(o.Username, o.Password) == nil
 }
 
-// ready waits until a connection would be greeted and JetStream can be asked.
-func (e *Engine) ready(ctx context.Context, s *server.Server) error {
+// ready waits until a connection is greeted and JetStream can be asked.
+func ready(ctx context.Context, s *server.Server, g *gate.Gate) error {
 	within := 10 * time.Second
 	if deadline, ok := ctx.Deadline(); ok {
 		within = time.Until(deadline)
 	}
 	if !s.ReadyForConnections(within) {
-		return errors.New("it does not listen")
+		return errors.New("it does not start")
 	}
 	if !s.JetStreamEnabled() {
 		return errors.New("JetStream is not enabled")
 	}
-	c, err := s.InProcessConn()
+	c, err := g.Probe(ctx)
 	if err != nil {
 		return err
 	}
@@ -106,27 +140,28 @@ func (e *Engine) ready(ctx context.Context, s *server.Server) error {
 }
 
 // Stop ends every connection and writes all state to disk.
-func (e *Engine) Stop(context.Context) error {
+func (e *Engine) Stop(context.Context) error { return e.end(false) }
+
+// Kill resets all connections first: no answer to a request in hand is sent. What had been answered
+// is kept, because the machine goes on: the server writes to a file before it answers, and syncs it
+// each two minutes.
+func (e *Engine) Kill(context.Context) error { return e.end(true) }
+
+func (e *Engine) end(abrupt bool) error {
 	if e.server == nil {
 		return nil
+	}
+	e.gate.Close()
+	if abrupt {
+		e.gate.Drop(true)
 	}
 	e.server.Shutdown()
 	e.server.WaitForShutdown()
-	e.server = nil
+	e.senders.Wait()
+	e.gate.Drop(abrupt)
+	e.clock.stop()
+	e.server, e.gate, e.clock = nil, nil, nil
 	return nil
-}
-
-// Kill drops all connections first: no answer to a request in hand is sent. What had been answered
-// is kept, because the machine goes on: the server writes to a file before it answers, and syncs it
-// each two minutes.
-func (e *Engine) Kill(ctx context.Context) error {
-	if e.server == nil {
-		return nil
-	}
-	if _, err := e.DisconnectAll(ctx); err != nil {
-		return err
-	}
-	return e.Stop(ctx)
 }
 
 // DisconnectAll drops every client's connection and says how many there were.
@@ -134,17 +169,7 @@ func (e *Engine) DisconnectAll(context.Context) (int, error) {
 	if e.server == nil {
 		return 0, errors.New("disconnect clients: nats is stopped")
 	}
-	all, err := e.server.Connz(&server.ConnzOptions{Limit: server.DefaultConnListSize << 10})
-	if err != nil {
-		return 0, fmt.Errorf("list nats connections: %w", err)
-	}
-	n := 0
-	for _, c := range all.Conns {
-		if e.server.DisconnectClientByID(c.Cid) == nil { // else it has gone by itself
-			n++
-		}
-	}
-	return n, nil
+	return e.gate.Drop(false), nil
 }
 
 // Wipe forgets all streams and consumers.
