@@ -29,6 +29,8 @@ var benchmarks = []benchmark{
 	{"./scenarios/bench", "TelemetryPaced", "1x"},
 	{"./scenarios/bench", "Telemetry", "1x"},
 	{"./scenarios/bench", "Recording", "1x"},
+	{"./scenarios/bench/virtual", "Pair", "1x"},
+	{"./scenarios/bench/virtual", "Telemetry", "1x"},
 }
 
 // longer are those that take minutes; they are run with -long.
@@ -61,7 +63,10 @@ func (m metrics) read(line string) {
 	if len(words) < 4 || !strings.HasPrefix(words[0], "Benchmark") {
 		return
 	}
-	name, _, _ := strings.Cut(strings.TrimPrefix(words[0], "Benchmark"), "-")
+	name := strings.TrimPrefix(words[0], "Benchmark")
+	if last := strings.LastIndex(name, "-"); last >= 0 { // the number of processors
+		name = name[:last]
+	}
 	for i := 2; i+1 < len(words); i += 2 {
 		if value, err := strconv.ParseFloat(words[i], 64); err == nil {
 			m[name+" "+words[i+1]] = value

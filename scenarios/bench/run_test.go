@@ -133,7 +133,7 @@ func onOneCore(b *testing.B, dir *rundir.Dir) time.Duration {
 }
 
 func load(b *testing.B) *scenarios.Plan {
-	s, diags, err := scenarios.Load(scenarioFile, scenarios.Options{})
+	s, diags, err := scenarios.Load(scenarioFile, scenarios.Options{Time: scenarios.RealTime})
 	if err != nil || !diags.Empty() {
 		b.Fatalf("load %s: %v\n%s", scenarioFile, err, diags.String())
 	}

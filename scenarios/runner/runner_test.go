@@ -44,7 +44,7 @@ func planned(t *testing.T, scenario string) *scenarios.Plan {
 			t.Fatal(err)
 		}
 	}
-	s, diags, err := scenarios.Load(filepath.Join(dir, "outage.yaml"), scenarios.Options{})
+	s, diags, err := scenarios.Load(filepath.Join(dir, "outage.yaml"), scenarios.Options{Time: scenarios.RealTime})
 	if err != nil || !diags.Empty() {
 		t.Fatal(err, diags.String())
 	}

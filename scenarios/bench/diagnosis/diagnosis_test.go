@@ -172,7 +172,7 @@ drain: 5s
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return reports.Report{}, err
 	}
-	s, diags, err := scenarios.Load(file, scenarios.Options{})
+	s, diags, err := scenarios.Load(file, scenarios.Options{Time: scenarios.RealTime})
 	if err != nil || !diags.Empty() {
 		return reports.Report{}, fmt.Errorf("load: %w %s", err, diags.String())
 	}

@@ -50,6 +50,7 @@ var pairs = []pair{
 	{"redis", putAndGet},
 	{"pubsub", publishAndConsume},
 	{"s3", putAndGet},
+	{"nats", publishAndConsume},
 }
 
 // BenchmarkPair is how many times faster than real time a client and its engine are, without a
