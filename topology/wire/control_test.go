@@ -166,3 +166,52 @@ func TestAPIPort(t *testing.T) {
 		t.Errorf("the API listens at %q", f.API())
 	}
 }
+
+// What an outsider does through the API meets connections that are open, and new ones, whatever
+// carries their bytes.
+func TestOutsidersChangesReachConnections(t *testing.T) {
+	overSockets(t)
+	f := newFabric(t, wire.Options{Marker: mark})
+	serveEcho(t, f, "b", 0)
+	other := serveEcho(t, f, "c", 0)
+	d := f.Dialer(ab, 0)
+	open := dial(t, d)
+	if got := open.ask("hi"); got != "b[0] hi" {
+		t.Fatalf("heard %q", got)
+	}
+	p, err := toxiproxy.NewClient(f.API()).Proxy("a -> b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(p.Disable())
+	if got := open.ask("still there?"); strings.HasPrefix(got, "b[0]") {
+		t.Errorf("a connection over a disabled proxy answers %q", got)
+	}
+	must(p.Enable())
+	_, err = p.AddToxic("hard", "reset_peer", "downstream", 1, toxiproxy.Attributes{"timeout": 0})
+	must(err)
+	if got := dial(t, d).ask("hi"); strings.HasPrefix(got, "b[0]") {
+		t.Errorf("a connection that is reset answers %q", got)
+	}
+	must(p.RemoveToxic("hard"))
+	if got := dial(t, d).ask("hi"); got != "b[0] hi" {
+		t.Errorf("after the reset: heard %q", got)
+	}
+	was := p.Upstream
+	p.Upstream = other.Addr().String()
+	must(p.Save())
+	if got := dial(t, d).ask("hi"); got != "c[0] hi" {
+		t.Errorf("led to another: heard %q", got)
+	}
+	p.Upstream = was
+	must(p.Save())
+	if got := dial(t, d).ask("hi"); got != "b[0] hi" {
+		t.Errorf("led back: heard %q", got)
+	}
+}
