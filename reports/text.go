@@ -320,7 +320,7 @@ func (p *page) foot(r Report) {
 	p.printf("%d messages, %d events, %d wires%s, seed %d, took %s\n",
 		r.Messages, r.Events, r.Wires, over(r), r.Seed, tookWords(r))
 	if r.Clock != nil && r.Clock.Digest != "" {
-		p.printf("history: sha256 %s…, the same for the same seed\n", r.Clock.Digest[:min(16, len(r.Clock.Digest))])
+		p.printf("history: sha256 %.16s…, the same for the same seed\n", r.Clock.Digest)
 	}
 	if r.Repeat != "" {
 		p.printf("repeat: %s\n", Plain(r.Repeat))

@@ -82,7 +82,8 @@ func (t *terminal) runChild(ctx context.Context, file string, o runOptions) (jud
 	var told childResult
 	if bad := json.Unmarshal(out.Bytes(), &told); bad != nil {
 		return judged{}, environment(
-			fmt.Errorf("run %s in a process of its own: %w\n%s", file, errors.Join(err, ctx.Err()), &said), "")
+			fmt.Errorf("run %s in a process of its own: %w\n%s", file,
+				errors.Join(err, ctx.Err(), bad), &said), "")
 	}
 	told.Report.Folder = told.Folder
 	ran := judged{told.Report, told.Differences}

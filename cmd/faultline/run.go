@@ -81,10 +81,12 @@ type runOptions struct {
 func (o *runOptions) flags(c *cobra.Command) {
 	f := c.Flags()
 	enginesFlag(c, &o.engines)
-	f.StringVar(&o.time, "time", scenarios.AutoTime, "clock to run by: virtual (jumps from event to "+
-		"event, the same history for the same seed), real, or auto (virtual where every node can)")
-	f.StringVar(&o.wires, "wires", scenarios.AutoWires, "what carries bytes between ends in this process: "+
-		"auto (memory), memory (nothing else) or tcp (sockets)")
+	f.StringVar(&o.time, "time", scenarios.AutoTime,
+		"clock to run by: virtual (jumps from event to event, the same history for the same seed), "+
+			"real, or auto (virtual where every node can)")
+	f.StringVar(&o.wires, "wires", scenarios.AutoWires,
+		"what carries bytes between ends in this process: auto (memory), memory (nothing else) or "+
+			"tcp (sockets)")
 	f.StringVar(&o.images, "images", "",
 		"file that says where containers' images come from, such as a private registry")
 	f.StringVar(&o.seed, "seed", "", "seed of all random choices (default: the scenario's)")
@@ -98,10 +100,12 @@ func (o *runOptions) valid() error {
 		return err
 	}
 	if !slices.Contains(scenarios.Times(), o.time) {
-		return usage(fmt.Errorf("no time %q", o.time), "accepted: "+strings.Join(scenarios.Times(), ", "))
+		return usage(fmt.Errorf("no time %q", o.time),
+			"accepted: "+strings.Join(scenarios.Times(), ", "))
 	}
 	if !slices.Contains(scenarios.WiresChoices(), o.wires) {
-		return usage(fmt.Errorf("no wires %q", o.wires), "accepted: "+strings.Join(scenarios.WiresChoices(), ", "))
+		return usage(fmt.Errorf("no wires %q", o.wires),
+			"accepted: "+strings.Join(scenarios.WiresChoices(), ", "))
 	}
 	if _, err := strconv.ParseUint(o.seed, 10, 64); o.seed != "" && err != nil {
 		return usage(fmt.Errorf("seed %q is not a whole number", o.seed), "")

@@ -58,8 +58,9 @@ exactly the invalid verdicts it expects: a harness that cannot tell twins apart 
 	}
 	o.run.flags(c)
 	c.Flags().IntVar(&o.count, "count", 1, "how often each scenario is run")
-	c.Flags().IntVar(&o.parallel, "parallel", 0, "how many run at once (default: one for each processor in "+
-		"virtual time; three in real time, where each wants about a third of a core)")
+	c.Flags().IntVar(&o.parallel, "parallel", 0,
+		"how many run at once (default: one for each processor in virtual time; three in real time, "+
+			"where each wants about a third of a core)")
 	c.Flags().BoolVar(&o.keep, "keep", false, "keep the folders of runs that passed too")
 	c.Flags().StringVar(&o.junit, "junit", "", "also write the verdicts of all runs to this file, as JUnit XML")
 	return c

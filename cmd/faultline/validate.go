@@ -72,9 +72,20 @@ func validate(file string, opt scenarios.Options) (said string, diags diag.List,
 		return "", diags, readFailedOrNil(err)
 	}
 	_, said, diags, err = validateTopology(s.TopologyFile, opt.Set)
-	said = fmt.Sprintf("%s; a run takes at most %s", said,
-		scenarios.NewPlan(s).Longest().Round(time.Second))
+	said = fmt.Sprintf("%s; a run takes at most %s%s", said,
+		scenarios.NewPlan(s).Longest().Round(time.Second), clockWords(s))
 	return noted(said, s.Promise, opt.Engines), diags, err
+}
+
+// clockWords say by which clock a scenario is run, where that is not the machine's by choice.
+func clockWords(s *scenarios.Scenario) string {
+	switch {
+	case s.Time == scenarios.VirtualTime:
+		return " of virtual time"
+	case s.TimeWhy != "":
+		return ", in real time: " + s.TimeWhy
+	}
+	return ""
 }
 
 // noted is what is said of a file, with what cannot be judged of it, and what this machine has to
