@@ -10,16 +10,23 @@ import (
 	"github.com/faultline-sim/faultline/topology/engine"
 )
 
-// sampleEvery is how often depths and wire bytes are read.
-const sampleEvery = 250 * time.Millisecond
+const (
+	// sampleEvery is how often wire bytes are read.
+	sampleEvery = 250 * time.Millisecond
+	// depthEach is at how many of these readings brokers are asked for depths: some take a request for
+	// each partition.
+	depthEach = 4
+)
 
 // sample records the depth of each consumed channel and the bytes of each wire until ctx ends.
 func (r *run) sample(ctx context.Context) error {
-	for {
-		within, cancel := context.WithTimeout(ctx, sampleEvery)
-		r.sampleDepths(within)
-		cancel()
-		r.sampleHeld()
+	for n := 0; ; n++ {
+		if n%depthEach == 0 {
+			within, cancel := context.WithTimeout(ctx, sampleEvery)
+			r.sampleDepths(within)
+			cancel()
+			r.sampleHeld()
+		}
 		r.sampleWires()
 		r.tick()
 		if err := r.waitUntil(ctx, r.recorder.Now()+int64(sampleEvery)); err != nil {
