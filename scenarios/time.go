@@ -90,9 +90,9 @@ func (p *parser) onlyReal(n *topology.Node) string {
 	if why := p.outside(n); why != "" {
 		return why
 	}
-	if slices.Contains(p.opt.RealCode, n.Name) {
-		return fmt.Sprintf("the function in the place of %s is not said to dial by what it is given",
-			p.s.AsBuilt.Short(n.Name))
+	if p.among(p.opt.RealCode, n) {
+		return fmt.Sprintf("the function in the place of %s is not said to dial by what it is given "+
+			"(scenariotest.DialsByEnv)", p.s.AsBuilt.Short(n.Name))
 	}
 	if targetOf(n) != OnEngine {
 		return ""
@@ -108,7 +108,7 @@ func (p *parser) onlyReal(n *topology.Node) string {
 func (p *parser) outside(n *topology.Node) string {
 	name := p.s.AsBuilt.Short(n.Name)
 	switch {
-	case slices.Contains(p.opt.Code, n.Name) || slices.Contains(p.opt.RealCode, n.Name):
+	case p.among(p.opt.Code, n) || p.among(p.opt.RealCode, n):
 		return ""
 	case n.Elsewhere():
 		return fmt.Sprintf("%s runs elsewhere", name)
@@ -123,4 +123,12 @@ func (p *parser) outside(n *topology.Node) string {
 	}
 	f, _ := features.Of(set, n)
 	return fmt.Sprintf("the engine of %s, %s, is not in this process", name, f.Name)
+}
+
+// among says that one of the names, full or as short as they may be, is the node's.
+func (p *parser) among(names []string, n *topology.Node) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		full, err := p.s.AsBuilt.Resolve(name)
+		return err == nil && full == n.Name
+	})
 }

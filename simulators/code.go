@@ -2,6 +2,7 @@ package simulators
 
 import (
 	"context"
+	"net"
 
 	"github.com/faultline-sim/faultline/simulators/message"
 )
@@ -14,6 +15,9 @@ type Code struct {
 	Handlers map[HandlerName]HandlerFunc
 	// Processes run in place of whole services or clouds, by the node's full name.
 	Processes map[string]ProcessFunc
+	// Await waits, by the run's clock and not for long, until functions that were told to return have
+	// done so. The run calls it when everything else of it has ended; nil waits for nobody.
+	Await func()
 }
 
 // HandlerName is a handler of a node, the node by its full name.
@@ -24,8 +28,18 @@ type HandlerName struct{ Node, Handler string }
 type HandlerFunc func(ctx context.Context, m *message.Message, attempt int) error
 
 // ProcessFunc is one replica of a node, from its start until it returns; it is to return when ctx
-// ends. Env holds the addresses of its neighbours.
-type ProcessFunc func(ctx context.Context, env map[string]string) error
+// ends. Env holds the addresses of its neighbours, by which it may dial as it pleases in real time;
+// in virtual time net is its only way.
+type ProcessFunc func(ctx context.Context, env map[string]string, net Network) error
+
+// Network is how a process reaches its neighbours and is reached by them, in any run's time.
+type Network interface {
+	// Dial connects to a neighbour at one of the addresses in the process's environment.
+	Dial(ctx context.Context, network, addr string) (net.Conn, error)
+	// Listen listens at the process's own address, where others call it. What it leaves open is
+	// closed when the process has ended.
+	Listen(ctx context.Context) (net.Listener, error)
+}
 
 // Handler is the code for a handler, nil when it is simulated.
 func (c *Code) Handler(node, handler string) HandlerFunc {
@@ -41,4 +55,11 @@ func (c *Code) Process(node string) ProcessFunc {
 		return nil
 	}
 	return c.Processes[node]
+}
+
+// AwaitReturn is Await, where there is one.
+func (c *Code) AwaitReturn() {
+	if c != nil && c.Await != nil {
+		c.Await()
+	}
 }

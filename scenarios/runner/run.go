@@ -262,6 +262,7 @@ func (r *run) close(err error) error {
 	}
 	if r.cast != nil {
 		errs = append(errs, r.cast.Close())
+		r.opt.Code.AwaitReturn()
 	}
 	if r.stack != nil {
 		errs = append(errs, r.stack.Close())

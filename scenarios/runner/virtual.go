@@ -37,5 +37,5 @@ func inVirtualTime(ctx context.Context, p *scenarios.Plan, opt Options) (out *Ou
 	if cause := context.Cause(ctx); cause != nil {
 		return nil, &StoppedError{Phase: scenarios.PhaseSetup, Err: cause}
 	}
-	return nil, &EnvironmentError{errors.Join(err, stopped)}
+	return out, &EnvironmentError{errors.Join(err, stopped)} // something was left behind; the run is over
 }

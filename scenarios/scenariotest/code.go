@@ -1,11 +1,11 @@
 package scenariotest
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/faultline-sim/faultline/simulators"
@@ -19,13 +19,15 @@ const leaveWithin = 3 * time.Second
 
 // code is the test's own code in one run, and what is to be said about it.
 type code struct {
-	given simulators.Code
+	given   simulators.Code
+	awaited atomic.Bool
 
 	mu      sync.Mutex
 	calls   map[string]int // functions that run now, by name
 	idle    chan struct{}  // closed when none runs; nil where nobody waits
 	errs    []error
 	failing map[string]*failures
+	dialing map[string]*uses // by node, of processes that dial by their environment
 }
 
 // failures are the attempts of one handler that failed.
@@ -41,8 +43,9 @@ func (s *settings) code(t *topology.Topology) (*code, error) {
 			Handlers:  map[simulators.HandlerName]simulators.HandlerFunc{},
 			Processes: map[string]simulators.ProcessFunc{},
 		},
-		calls: map[string]int{}, failing: map[string]*failures{},
+		calls: map[string]int{}, failing: map[string]*failures{}, dialing: map[string]*uses{},
 	}
+	c.given.Await = c.await
 	var wrong diag.List
 	for _, h := range s.handlers {
 		name, err := handler(t, h.name)
@@ -64,7 +67,11 @@ func (s *settings) code(t *topology.Topology) (*code, error) {
 			wrong.Add(diag.Position{File: "scenariotest.Process"}, "unknown-node", "%q: %v", p.name, err)
 			continue
 		}
-		c.given.Processes[name] = c.processFunc(name, p.do)
+		uses := newUses()
+		c.given.Processes[name] = c.processFunc(name, p.do, uses)
+		if p.dialsByEnv {
+			c.dialing[name] = uses
+		}
 	}
 	for name := range c.given.Handlers {
 		if c.given.Processes[name.Node] != nil {
@@ -121,17 +128,29 @@ func (c *code) fault(err error) {
 	c.errs = append(c.errs, err)
 }
 
-// faults waits for functions that still run, and is all that the code did wrong.
-func (c *code) faults() []error {
-	ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
-	defer cancel()
+// await waits once for functions that still run, by the clock that it is called in: the channel that
+// it waits for, and that the last function closes, must be made within the run's time.
+func (c *code) await() {
+	if c.awaited.Swap(true) {
+		return
+	}
+	timer := time.NewTimer(leaveWithin)
+	defer timer.Stop()
 	select {
 	case <-c.quiet():
-	case <-ctx.Done():
+	case <-timer.C:
 	}
+}
+
+// faults is all that the code did wrong, when the run is over. Where it did not come so far as to tell
+// functions to return, they are not blamed for going on.
+func (c *code) faults(told bool) []error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	errs := c.errs
+	if !told {
+		return errs
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.calls)) {
 		errs = append(errs, fmt.Errorf("%q did not return within %s after its context ended: "+
 			"%d calls are left", name, leaveWithin, c.calls[name]))
@@ -152,14 +171,20 @@ func (c *code) quiet() <-chan struct{} {
 	return idle
 }
 
-// notes are the handlers whose attempts failed, with the first failure of each.
-func (c *code) notes() (lines []string) {
+// notes are the handlers whose attempts failed, with the first failure of each, and in virtual time
+// the processes that went round what they were given.
+func (c *code) notes(virtual bool) (lines []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(c.failing)) {
 		f := c.failing[name]
 		lines = append(lines, fmt.Sprintf("handler %q: %d attempts failed, the first at %v",
 			name, f.n, f.first))
+	}
+	for _, node := range slices.Sorted(maps.Keys(c.dialing)) {
+		if text := c.dialing[node].told(node); virtual && text != "" {
+			lines = append(lines, text)
+		}
 	}
 	return lines
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -109,19 +110,47 @@ func TestMessages(t *testing.T) {
 // A function that does not return when its context ends is named, and holds nothing up.
 func TestAHandlerThatDoesNotReturnIsAFault(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
-	defer close(release)
-	var held atomic.Bool
+	for name, c := range map[string]struct {
+		clock  scenariotest.Option
+		faults int // in virtual time it is also said where it waits
+	}{
+		"real":    {scenariotest.RealTime(), 1},
+		"virtual": {scenariotest.Virtual(), 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var held atomic.Bool
+			got := results(t, map[string]situation{"": {ordersCut, append(handler(
+				func(_ context.Context, m scenariotest.Message) error {
+					if m.ID == "order-5" && held.CompareAndSwap(false, true) {
+						<-make(chan struct{}) // for ever
+					}
+					return nil
+				}), c.clock), nil}})[""]
+			want := `"worker.orders" did not return within 3s after its context ended: 1 calls are left`
+			if len(got.Faults) != c.faults || got.Faults[0].Error() != want {
+				t.Errorf("faults %v, want %d, first %s", got.Faults, c.faults, want)
+			}
+			if v := notValid(got)["load"]; v != "" || len(got.Report.Verdicts) == 0 {
+				t.Errorf("the load is %q of %d verdicts", v, len(got.Report.Verdicts))
+			}
+		})
+	}
+}
+
+// A function that does not look at its context has a while, by the run's clock, to return.
+func TestAHandlerThatReturnsALittleLateIsNone(t *testing.T) {
+	t.Parallel()
 	got := results(t, map[string]situation{"": {ordersCut, handler(
-		func(_ context.Context, m scenariotest.Message) error {
-			if m.ID == "order-5" && held.CompareAndSwap(false, true) {
-				<-release
+		func(ctx context.Context, m scenariotest.Message) error {
+			if few(m) {
+				<-ctx.Done()
+				time.Sleep(2 * time.Second)
 			}
 			return nil
 		}), nil}})[""]
-	want := `"worker.orders" did not return within 3s after its context ended: 1 calls are left`
-	if len(got.Faults) != 1 || got.Faults[0].Error() != want {
-		t.Errorf("faults %v, want %s", got.Faults, want)
+	if len(got.Faults) > 0 || got.Report.Clock.Time != "virtual" {
+		t.Errorf("faults %v by clock %v", got.Faults, got.Report.Clock)
 	}
 }
 

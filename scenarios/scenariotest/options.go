@@ -6,6 +6,7 @@ import (
 
 	"github.com/faultline-sim/faultline/assertions"
 	"github.com/faultline-sim/faultline/assertions/spec"
+	"github.com/faultline-sim/faultline/scenarios"
 	"github.com/faultline-sim/faultline/scenarios/runner"
 )
 
@@ -20,16 +21,24 @@ type settings struct {
 	seed     *uint64
 	out      string
 	unknown  []string
-	handlers []named[func(context.Context, Message) error]
-	process  []named[func(context.Context, Env) error]
+	time     string // scenarios.AutoTime, VirtualTime or RealTime; "" is auto
+	handlers []handlerCode
+	process  []processCode
 	test     string // the test's full name, "" outside tests
 	progress func(runner.Progress)
 }
 
-// named is a function and the name it was given for.
-type named[F any] struct {
+// handlerCode is a function in the place of a handler.
+type handlerCode struct {
 	name string
-	do   F
+	do   func(context.Context, Message) error
+}
+
+// processCode is a function in the place of a node.
+type processCode struct {
+	name       string
+	do         func(context.Context, Env) error
+	dialsByEnv bool
 }
 
 func newSettings(options []Option) *settings {
@@ -52,6 +61,27 @@ func Engines(choice string) Option { return func(s *settings) { s.engines = choi
 // Images is a file that says where the images of containers come from, as --images does on the
 // command line.
 func Images(file string) Option { return func(s *settings) { s.images = file } }
+
+// Virtual runs the scenario in virtual time, or fails the test with the reason why that cannot be.
+// The clock stands still while anything works and jumps to the next timer when all wait, so that a
+// run takes as long as its work and one seed gives one history (but for go test -race, which draws
+// the order of goroutines).
+//
+// Without Virtual or RealTime that is so wherever every node can: embedded engines, simulated nodes,
+// a Handler, a Process that DialsByEnv. The Result's Report.Clock says which it was and why.
+//
+// The test's own functions run inside of that time. They wait as they please for timers, for each
+// other and for connections that Env.Dial gave them. What they wait for outside holds the clock: a
+// socket of their own; a channel that the test made outside of the function (sync.WaitGroup and
+// sync.Cond too); a sync.Mutex that somebody holds while he waits. A wait of milliseconds takes no
+// virtual time; one of two seconds ends the run, and the test says who waits. A channel made inside
+// must not be used by the test outside, and a goroutine that is begun inside must end with its
+// function.
+func Virtual() Option { return func(s *settings) { s.time = scenarios.VirtualTime } }
+
+// RealTime runs the scenario by the machine's clock, as --time real does on the command line. It is
+// for code whose waits virtual time cannot see; see Virtual.
+func RealTime() Option { return func(s *settings) { s.time = scenarios.RealTime } }
 
 // Seed is the seed of all random choices, in place of the scenario's own.
 func Seed(n uint64) Option { return func(s *settings) { s.seed = &n } }
@@ -78,7 +108,7 @@ func AllowUnknown(verdicts ...string) Option {
 // on. It must return when ctx ends: with the declared timeout, a crash of its replica, or the run.
 func Handler(name string, do func(ctx context.Context, m Message) error) Option {
 	return func(s *settings) {
-		s.handlers = append(s.handlers, named[func(context.Context, Message) error]{name, do})
+		s.handlers = append(s.handlers, handlerCode{name, do})
 	}
 }
 
@@ -86,10 +116,42 @@ func Handler(name string, do func(ctx context.Context, m Message) error) Option 
 // replica, with connections of its own to its neighbours in env. It runs until ctx ends; a stop or
 // restart in the timeline ends its ctx and waits, a kill resets all its connections first. One that
 // returns by itself fails the test. See Env for what it is given and Evidence for how it is judged.
-func Process(node string, do func(ctx context.Context, env Env) error) Option {
+//
+// A run with a Process is one in real time, in which its clients may dial by themselves, unless the
+// option DialsByEnv says that they do not.
+func Process(
+	node string, do func(ctx context.Context, env Env) error, options ...ProcessOption,
+) Option {
 	return func(s *settings) {
-		s.process = append(s.process, named[func(context.Context, Env) error]{node, do})
+		p := processCode{name: node, do: do}
+		for _, o := range options {
+			o(&p)
+		}
+		s.process = append(s.process, p)
 	}
+}
+
+// ProcessOption says something about a Process.
+type ProcessOption func(*processCode)
+
+// DialsByEnv says that a Process opens connections by Env.Dial alone, and listens by Env.Listen, so
+// that it can live in virtual time:
+//
+//	scenariotest.Process("worker", work, scenariotest.DialsByEnv)
+//
+// Where it dials by itself after all nobody answers, and the test says which neighbours it did not
+// reach by Env.Dial.
+func DialsByEnv(p *processCode) { p.dialsByEnv = true }
+
+// processes are the nodes in whose place a Process runs that dials by its environment, or does not
+// say so.
+func (s *settings) processes(dialsByEnv bool) (nodes []string) {
+	for _, p := range s.process {
+		if p.dialsByEnv == dialsByEnv {
+			nodes = append(nodes, p.name)
+		}
+	}
+	return nodes
 }
 
 func (s *settings) ownCode() bool { return len(s.handlers)+len(s.process) > 0 }

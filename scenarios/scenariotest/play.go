@@ -64,7 +64,8 @@ func (s *settings) play(ctx context.Context, file string) (Result, error) {
 		return Result{}, err
 	}
 	scenario, diags, err := scenarios.Load(file, scenarios.Options{
-		Set: s.set, Seed: s.seed, Engines: s.engines, Machine: runner.Machine(),
+		Set: s.set, Seed: s.seed, Engines: s.engines, Machine: runner.Machine(), Time: s.time,
+		Code: s.processes(true), RealCode: s.processes(false),
 	})
 	if err != nil {
 		return Result{}, err
@@ -91,10 +92,21 @@ func (s *settings) play(ctx context.Context, file string) (Result, error) {
 	})
 
 	// check and report: history to verdicts, verdicts to files
-	result := Result{Folder: dir.Path(), Faults: code.faults(), notes: code.notes()}
+	virtual := plan.Time == scenarios.VirtualTime
+	if !virtual {
+		code.await()
+	}
+	result := Result{Folder: dir.Path(), Faults: code.faults(frozen(stopped) == nil), notes: code.notes(virtual)}
+	if left := leftBehind(outcome, stopped); left != nil {
+		result.Faults, stopped = append(result.Faults, left), nil
+	}
 	facts := judge.NewFacts(outcome, stopped, version(), s.repeat(file, scenario.Seed))
 	result.Report, result.Differences, err = judge.End(dir, facts)
-	if err != nil {
+	stopped = advised(stopped, result.notes)
+	switch {
+	case frozen(stopped) != nil:
+		return result, stopped // its history has no end, so there is nothing to judge
+	case err != nil:
 		return result, errors.Join(stopped, err)
 	}
 	result.Differences = s.allowed(result)
@@ -126,6 +138,9 @@ func (s *settings) repeat(file string, seed uint64) string {
 	words := []string{"faultline", "run", quoted(file), "--seed", strconv.FormatUint(seed, 10)}
 	if s.engines != "" && s.engines != "auto" {
 		words = append(words, "--engines", s.engines)
+	}
+	if s.time != "" && s.time != scenarios.AutoTime {
+		words = append(words, "--time", s.time)
 	}
 	if s.images != "" {
 		words = append(words, "--images", quoted(s.images))

@@ -44,7 +44,39 @@ func TestProcesses(t *testing.T) {
 }
 
 func process(do func(context.Context, scenariotest.Env) error) scenariotest.Option {
-	return scenariotest.Process("worker", do)
+	return scenariotest.Process("worker", do, scenariotest.DialsByEnv)
+}
+
+// One function gives the same verdicts by either clock, and by either way of dialling. It forgets the
+// errors of a store that is down, which loses orders whatever else goes on.
+func TestProcessesByEitherClock(t *testing.T) {
+	t.Parallel()
+	const down = "testdata/process-archive-killed.yaml"
+	own := scenariotest.Process("worker", bySockets(forgets))
+	clocks := map[string]string{
+		"virtual": "virtual", "chosen": "virtual", "real": "real", "by sockets": "real",
+	}
+	got := results(t, map[string]situation{
+		"virtual":    {down, options{process(forgets), scenariotest.Virtual()}, nil},
+		"chosen":     {down, options{process(forgets)}, nil},
+		"real":       {down, options{process(forgets), scenariotest.RealTime()}, nil},
+		"by sockets": {down, options{own}, nil},
+	})
+	lost := map[string]string{"delivery[order]": "invalid lost", "conservation": "invalid lost"}
+	for name, r := range got {
+		if diff := cmp.Diff(lost, notValid(r)); diff != "" {
+			t.Errorf("%s: verdicts that are not valid (-want +got):\n%s", name, diff)
+		}
+		if c := r.Report.Clock; c == nil || c.Time != clocks[name] {
+			t.Errorf("%s: by clock %v, want %s", name, c, clocks[name])
+		}
+	}
+	if a, b := got["virtual"].Report.Clock.Digest, got["chosen"].Report.Clock.Digest; a == "" || a != b && !raceDetector() {
+		t.Errorf("histories %q and %q of one seed", a, b)
+	}
+	if why := got["by sockets"].Report.Clock.Why; !strings.Contains(why, "scenariotest.DialsByEnv") {
+		t.Errorf("in real time because %q", why)
+	}
 }
 
 func TestBodiesThatDoNotTellApart(t *testing.T) {

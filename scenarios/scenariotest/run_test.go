@@ -2,6 +2,7 @@ package scenariotest_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"os"
 	"os/exec"
@@ -23,9 +24,26 @@ var usersTests = map[string]func(t *testing.T){
 	"unwritable": func(t *testing.T) {
 		scenariotest.Run(t, ordersCut, scenariotest.Out("testdata/orders.yaml"))
 	},
-	"deadline": func(t *testing.T) { scenariotest.Run(t, ordersCut) },
+	"deadline": func(t *testing.T) { scenariotest.Run(t, ordersCut, scenariotest.RealTime()) },
+	"deadline in virtual time": func(t *testing.T) {
+		scenariotest.Run(t, ordersCut, scenariotest.Virtual(), scenariotest.Handler("worker", works(300<<20)))
+	},
+	"work without end": func(t *testing.T) {
+		scenariotest.Run(t, ordersCut, scenariotest.Virtual(), scenariotest.Handler("worker", works(1<<60)))
+	},
+	"not virtual": func(t *testing.T) {
+		scenariotest.Run(t, ordersCut, scenariotest.Virtual(), scenariotest.Process("worker", commitsAfter))
+	},
+	"frozen": func(t *testing.T) {
+		outside := make(chan struct{})
+		defer close(outside) // wakes a run that is over
+		scenariotest.Run(t, ordersCut, scenariotest.Handler("worker", func(context.Context, scenariotest.Message) error {
+			<-outside
+			return nil
+		}))
+	},
 	"lost": func(t *testing.T) {
-		scenariotest.Run(t, "testdata/process-killed.yaml", scenariotest.Process("worker", commitsBefore),
+		scenariotest.Run(t, "testdata/process-killed.yaml", process(commitsBefore),
 			scenariotest.Set("archive.replicas=1"), scenariotest.Seed(9))
 	},
 	"not as expected": func(t *testing.T) {
@@ -41,6 +59,17 @@ var usersTests = map[string]func(t *testing.T){
 				return nil
 			})...)
 	},
+}
+
+// works is a handler that takes processor time: it digests so many bytes.
+func works(size int) func(context.Context, scenariotest.Message) error {
+	return func(context.Context, scenariotest.Message) error {
+		digest, piece := sha256.New(), make([]byte, 1<<20)
+		for done := 0; done < size; done += len(piece) {
+			digest.Write(piece)
+		}
+		return nil
+	}
 }
 
 func TestOfAUser(t *testing.T) {
@@ -64,6 +93,13 @@ func TestAsUsersSeeIt(t *testing.T) {
 		"unwritable": {nil, false, []string{"the environment failed, which says nothing about the system"}},
 		"deadline": {[]string{"-test.timeout=4s"}, false, []string{
 			"the run did not come to its end: stopped in phase ", "the test's deadline is in 1s", "run folder: "}},
+		"deadline in virtual time": {[]string{"-test.timeout=8s"}, false, []string{
+			"the run did not come to its end: stopped in phase ", "the test's deadline is in 2s", "run folder: "}},
+		"work without end": {[]string{"-test.timeout=10s"}, false, []string{
+			"the virtual clock stood still", "it works on and never waits", "works", "run folder: "}},
+		"not virtual": {nil, false, []string{"virtual time is not possible: ", "scenariotest.DialsByEnv"}},
+		"frozen": {nil, false, []string{"the virtual clock stood still", "made outside of virtual time",
+			"scenariotest.RealTime()", "run folder: "}},
 		"lost": {nil, false, []string{"--- FAIL: TestOfAUser/delivery[order]", "--- PASS: TestOfAUser/load",
 			"INVALID: ", "lost: order-", "publish     api orders", "suspected: worker",
 			"repeat: go test -count=1 -run '^TestOfAUser$' (seed 9)", "run folder: "}},
@@ -96,8 +132,10 @@ func TestAsUsersSeeIt(t *testing.T) {
 func TestNothingIsLeft(t *testing.T) {
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
 	got := results(t, map[string]situation{
-		"handler": {ordersCut, handler(price), nil},
-		"process": {"testdata/process-killed.yaml", options{process(commitsAfter)}, nil},
+		"handler":              {ordersCut, handler(price), nil},
+		"process":              {"testdata/process-killed.yaml", options{process(commitsAfter)}, nil},
+		"handler in real time": {ordersCut, append(handler(price), scenariotest.RealTime()), nil},
+		"process in real time": {"testdata/process-killed.yaml", options{process(commitsAfter), scenariotest.RealTime()}, nil},
 	})
 	for name, r := range got {
 		if r.Report.Value != "valid" {

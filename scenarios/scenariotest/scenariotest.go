@@ -6,6 +6,12 @@
 // when Run returns, and runs do not disturb each other (call t.Parallel as you like). It opens no
 // connection itself.
 //
+// # Time
+//
+// A run goes by a virtual clock where every node can, and takes about as long as its work: see
+// Virtual. A Handler lives in it as it is, a Process when its clients dial by Env.Dial: see
+// DialsByEnv.
+//
 // # Evidence
 //
 // Of a Handler everything is seen: the simulated service around it records what it is given and
@@ -26,6 +32,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,9 +52,11 @@ func Run(t *testing.T, file string, options ...Option) Result {
 	if s.out == "" {
 		s.out = t.ArtifactDir()
 	}
+	var log log
+	defer log.end()
 	s.progress = func(p runner.Progress) {
 		if p.Text != "" {
-			t.Logf("%7.2fs  %s", p.At.Seconds(), p.Text)
+			log.printf(t, "%7.2fs  %s", p.At.Seconds(), p.Text)
 		}
 	}
 	ctx, cancel := untilDeadline(t)
@@ -63,6 +72,28 @@ func Run(t *testing.T, file string, options ...Option) Result {
 	return result
 }
 
+// log is what a run tells its test. A run whose clock stood still, and that is woken when the test is
+// over, tells it nothing any more: that would end the test's program.
+type log struct {
+	mu   sync.Mutex
+	over bool
+}
+
+func (l *log) printf(t *testing.T, format string, args ...any) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.over {
+		t.Logf(format, args...)
+	}
+}
+
+func (l *log) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+}
+
 // explain is an error of a run that was not judged, or not to its end.
 func explain(file string, r Result, err error) string {
 	var mistakes *MistakesError
@@ -73,6 +104,8 @@ func explain(file string, r Result, err error) string {
 	switch {
 	case errors.As(err, &mistakes):
 		return fmt.Sprintf("%s has mistakes:\n%s", file, text)
+	case frozen(err) != nil:
+		text = "the run did not come to its end: " + text
 	case errors.As(err, &notReady):
 		text = "the test's own process did not come up: " + text
 	case errors.As(err, &environment):

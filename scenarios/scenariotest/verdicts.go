@@ -8,11 +8,13 @@ import (
 
 	"github.com/faultline-sim/faultline/assertions"
 	"github.com/faultline-sim/faultline/reports"
+	"github.com/faultline-sim/faultline/scenarios"
 )
 
 // tell gives each verdict a subtest, and one to each expectation that no verdict answers.
 func tell(t *testing.T, r Result) {
 	t.Helper()
+	t.Log(clock(r))
 	told := map[string]bool{}
 	for _, v := range r.Report.Verdicts {
 		told[v.Name] = true
@@ -75,7 +77,21 @@ func (r Result) foot() string {
 	for _, note := range r.notes {
 		fmt.Fprintf(&b, "%s\n", reports.Plain(note))
 	}
+	fmt.Fprintf(&b, "%s\n", reports.Plain(clock(r)))
 	fmt.Fprintf(&b, "repeat: %s\n", reports.Plain(r.Report.Repeat))
 	fmt.Fprintf(&b, "run folder: %s", r.Folder)
 	return b.String()
+}
+
+// clock is by which clock the run went, and why it was the machine's where it was not asked for.
+func clock(r Result) string {
+	switch c := r.Report.Clock; {
+	case c == nil:
+		return "clock: the machine's"
+	case c.Time == scenarios.VirtualTime:
+		return "clock: virtual"
+	case c.Why != "":
+		return "clock: the machine's, because " + c.Why
+	}
+	return "clock: the machine's"
 }

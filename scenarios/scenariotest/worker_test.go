@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ import (
 )
 
 // worker is a program as a user would have one: kafka-go and net/http, nothing of Faultline but the
-// environment.
+// environment and its dialer.
 type worker struct {
 	reader *kafka.Reader
 	client *http.Client
@@ -24,15 +25,33 @@ type worker struct {
 }
 
 func newWorker(env scenariotest.Env) *worker {
+	dial := env.Dial
+	if env[sockets] != "" {
+		dial = new(net.Dialer).DialContext
+	}
 	return &worker{
 		reader: kafka.NewReader(kafka.ReaderConfig{
 			Brokers: strings.Split(env["STREAM_BROKERS"], ","), GroupID: env["STREAM_GROUP"], Topic: "orders",
 			MaxWait: 100 * time.Millisecond, ReadBackoffMin: 20 * time.Millisecond,
 			SessionTimeout: time.Second, HeartbeatInterval: 200 * time.Millisecond,
 			RebalanceTimeout: time.Second, JoinGroupBackoff: 100 * time.Millisecond,
+			Dialer: &kafka.Dialer{Timeout: time.Second, DialFunc: dial},
 		}),
-		client: &http.Client{Timeout: time.Second, Transport: &http.Transport{}},
+		client: &http.Client{Timeout: time.Second, Transport: &http.Transport{DialContext: dial}},
 		url:    env["ARCHIVE_URL"] + "/orders",
+	}
+}
+
+// sockets is the variable that makes a worker dial by itself.
+const sockets = "WORKER_DIALS_BY_ITSELF"
+
+// bySockets is a worker that goes round what it is given.
+func bySockets(
+	do func(context.Context, scenariotest.Env) error,
+) func(context.Context, scenariotest.Env) error {
+	return func(ctx context.Context, env scenariotest.Env) error {
+		env[sockets] = "yes"
+		return do(ctx, env)
 	}
 }
 

@@ -2,7 +2,9 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -56,10 +58,30 @@ func newFunction(run simulators.ProcessFunc, port *relay.Port) *function {
 func (f *function) begin(_ context.Context, near surroundings) error {
 	go func() {
 		defer close(f.returned)
-		f.err = f.run(f.ctx, near.env)
+		f.err = f.run(f.ctx, near.env, network{f.port, near.env["LISTEN_ADDR"] != ""})
 	}()
 	return nil
 }
+
+// network is a function's way to its neighbours.
+type network struct {
+	port   *relay.Port
+	called bool
+}
+
+func (n network) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return n.port.DialOut(ctx, network, addr)
+}
+
+func (n network) Listen(context.Context) (net.Listener, error) {
+	if !n.called {
+		return nil, errNotCalled
+	}
+	return n.port.Listen()
+}
+
+// errNotCalled is answered to a function that would listen in the place of a node without callers.
+var errNotCalled = errors.New("nobody calls this node: the topology has no wire to it")
 
 func (f *function) ended() <-chan struct{} { return f.returned }
 func (f *function) said() <-chan struct{}  { return nil }

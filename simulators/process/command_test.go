@@ -120,7 +120,7 @@ func TestReadiness(t *testing.T) {
 		"ready/prints what matches/ready": {
 			plays("logs", `, ready: {log: "listening on \\d+$", within: 20s}`), ""},
 		"ready/another path/refused": {
-			plays("serves", ", ready: {http: /nothing, within: 300ms}"),
+			plays("serves", ", ready: {http: /nothing, within: 2s}"),
 			"it does not answer GET /nothing on LISTEN_ADDR: it answers 404 Not Found"},
 		"ready/never prints it/refused": {
 			plays("logs", ", ready: {log: never said, within: 300ms}"),

@@ -33,8 +33,8 @@ const beat = 20 * time.Millisecond
 const gcPercent = 400
 
 // one lets one bubble live at a time: each has the whole process, on one processor, so that the
-// same choices come in the same order.
-var one sync.Mutex
+// same choices come in the same order. Who has put something in may begin one.
+var one = make(chan struct{}, 1)
 
 // state is what the inside tells the outside, without a channel between them.
 type state struct {
@@ -55,8 +55,11 @@ func (s *state) number() string {
 // The generator that all of math/rand's functions share, which libraries draw from, begins at seed; only
 // in programs that are built with randseednop=0.
 func Run(ctx context.Context, seed uint64, do func(context.Context) error) error {
-	one.Lock()
-	defer one.Unlock()
+	select {
+	case one <- struct{}{}:
+		defer func() { <-one }()
+	case <-ctx.Done():
+	}
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -70,7 +73,7 @@ func Run(ctx context.Context, seed uint64, do func(context.Context) error) error
 	defer context.AfterFunc(ctx, func() { s.stopped.Store(true) })()
 	over := make(chan error, 1)
 	go func() { over <- inside(s, func() error { return context.Cause(ctx) }, do) }()
-	return watch(s, over)
+	return watch(ctx, s, over)
 }
 
 // inside is the bubble. cause is why the outside wants it to end.

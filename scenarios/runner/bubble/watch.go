@@ -1,6 +1,7 @@
 package bubble
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -13,9 +14,10 @@ const (
 	look        = 100 * time.Millisecond
 )
 
-// watch waits for a bubble's end, or finds out that it will not come. It lives outside and goes by
-// real time.
-func watch(s *state, over <-chan error) error {
+// watch waits for a bubble's end, or finds out that it will not come: that the clock stands still, or
+// that something works on without ever letting it go on, though the context has ended. It lives
+// outside and goes by real time.
+func watch(ctx context.Context, s *state, over <-chan error) error {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	last, since := s.beats.Load(), time.Now()
@@ -34,7 +36,7 @@ func watch(s *state, over <-chan error) error {
 			continue
 		}
 		// One look may come between two steps of a bubble that works; two in a row do not.
-		frozen := s.frozen()
+		frozen := s.frozen(ctx.Err() != nil)
 		if frozen == nil || !suspected {
 			suspected = frozen != nil
 			continue
@@ -69,13 +71,15 @@ func (e *FrozenError) Error() string {
 	return text
 }
 
-// frozen says why no goroutine of the bubble can go on, nil when one of them works.
-func (s *state) frozen() *FrozenError {
+// frozen says why no goroutine of the bubble can go on, nil when one of them works and may.
+func (s *state) frozen(mustEnd bool) *FrozenError {
 	all, text := stacks()
 	all = of(s.number(), all)
 	e := &FrozenError{All: text}
 	for _, g := range all {
 		switch {
+		case g.working() && mustEnd:
+			e.Waiting = append(e.Waiting, g)
 		case g.working():
 			return nil
 		case !g.Durable:

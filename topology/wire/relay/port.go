@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/faultline-sim/faultline/topology"
@@ -20,8 +22,10 @@ type Port struct {
 	within  *wire.Namespace // where the process is; nil is this machine's own network
 	gate    gate
 
-	mu     sync.Mutex
-	relays []*Relay
+	mu      sync.Mutex
+	relays  []*Relay
+	own     []net.Listener // that the process opened by Listen
+	severed bool
 }
 
 // NewPort is the port of one replica of a node, without connections.
@@ -90,11 +94,44 @@ func (p *Port) open(
 	if err != nil {
 		return nil, fmt.Errorf("open relay %q: %w", name, err)
 	}
-	r := newRelay(l, dial, &p.gate)
+	r := newRelay(name, l, dial, &p.gate)
+	r.out = true
 	p.mu.Lock()
 	p.relays = append(p.relays, r)
 	p.mu.Unlock()
 	return r, nil
+}
+
+// DialOut connects the process to one of the relays that Out opened, by its address, as a socket of
+// the process's own would, and in memory where the fabric is. The process reaches itself by the
+// address of Inside.
+func (p *Port) DialOut(ctx context.Context, network, addr string) (net.Conn, error) {
+	if !slices.Contains([]string{"tcp", "tcp4"}, network) {
+		return nil, net.UnknownNetworkError(network)
+	}
+	addr = strings.Replace(addr, "localhost:", "127.0.0.1:", 1)
+	for _, r := range p.all() {
+		if r.addr == addr && r.out {
+			w := topology.Wire{From: wire.AuditFrom, To: r.name}
+			return p.fabric.Dialer(w, 0).DialAddr(ctx, network, addr)
+		}
+	}
+	port, err := p.fabric.Port(p.inside(), p.replica)
+	if err == nil && local(port) == addr {
+		return p.Dial(ctx)
+	}
+	return nil, fmt.Errorf("%s[%d] has no neighbour at %s, only at %s", p.node, p.replica, addr,
+		strings.Join(p.addresses(), ", "))
+}
+
+// addresses are those of all relays that Out opened.
+func (p *Port) addresses() (all []string) {
+	for _, r := range p.all() {
+		if r.out {
+			all = append(all, r.addr)
+		}
+	}
+	return all
 }
 
 // listen opens a listener where the process is; the same name and number get the same address each
@@ -113,13 +150,37 @@ func (p *Port) listen(name string, number int) (net.Listener, error) {
 // local is an address on 127.0.0.1.
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// Inside reserves the address that the process itself is to listen on.
+// Inside reserves the address that the process itself is to listen on: by Listen, or by a socket of
+// its own where the fabric has sockets.
 func (p *Port) Inside() (string, error) {
 	port, err := p.fabric.Port(p.inside(), p.replica)
 	if err != nil {
 		return "", err
 	}
+	if p.inMemoryOnly() {
+		return local(port), nil // Listen announces it
+	}
 	return local(port), p.fabric.Announce(p.inside(), p.replica, local(port))
+}
+
+// inMemoryOnly says that no socket reaches anybody: the fabric is wire.Virtual, which alone has no
+// HTTP API.
+func (p *Port) inMemoryOnly() bool { return p.fabric.API() == "" }
+
+// Listen listens for the process itself, at the address of Inside. The port closes the listener when
+// the process is severed, if the process has not.
+func (p *Port) Listen() (net.Listener, error) {
+	l, err := p.fabric.Listen(p.inside(), p.replica)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.severed {
+		return nil, errors.Join(fmt.Errorf("listen for %s: %w", p.inside(), net.ErrClosed), l.Close())
+	}
+	p.own = append(p.own, l)
+	return l, nil
 }
 
 // inside is the name under which the fabric knows the process itself, behind its node's listener.
@@ -147,7 +208,7 @@ func (p *Port) InTo(dial func(context.Context) (net.Conn, error)) (*Relay, error
 	if err != nil {
 		return nil, err
 	}
-	r := newRelay(l, dial, &p.gate)
+	r := newRelay(p.node, l, dial, &p.gate)
 	p.mu.Lock()
 	p.relays = append(p.relays, r)
 	p.mu.Unlock()
@@ -168,6 +229,13 @@ func (p *Port) Freeze() (thaw func(), ok bool) {
 func (p *Port) Sever() {
 	for _, r := range p.all() {
 		r.Sever()
+	}
+	p.mu.Lock()
+	own := p.own
+	p.own, p.severed = nil, true
+	p.mu.Unlock()
+	for _, l := range own {
+		_ = l.Close() // fails where the process has closed it
 	}
 }
 

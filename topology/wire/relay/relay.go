@@ -13,6 +13,8 @@ import (
 	"io"
 	"net"
 	"sync"
+
+	"github.com/faultline-sim/faultline/topology/wire/tracked"
 )
 
 // carrier carries bytes one way until they end.
@@ -20,7 +22,9 @@ type carrier func(to io.Writer, from io.Reader) error
 
 // Relay is one listener and the connections that came in by it. It is safe for concurrent use.
 type Relay struct {
+	name     string // that the fabric knows its listener by
 	addr     string
+	out      bool // the process dials it
 	listener net.Listener
 	dial     func(ctx context.Context) (net.Conn, error)
 	// carriers makes the two ways of one connection, and tells answered by itself; nil copies.
@@ -33,16 +37,18 @@ type Relay struct {
 	all    sync.WaitGroup
 
 	mu    sync.Mutex
-	pairs map[*pair]struct{}
+	pairs tracked.Set[*pair]
 	shut  bool // connections are reset at once
 }
 
 // pair is one connection of the program and the one that it is carried on by.
 type pair struct{ near, far net.Conn }
 
-func newRelay(l net.Listener, dial func(context.Context) (net.Conn, error), g *gate) *Relay {
+func newRelay(
+	name string, l net.Listener, dial func(context.Context) (net.Conn, error), g *gate,
+) *Relay {
 	r := &Relay{
-		addr: l.Addr().String(), listener: l, dial: dial, gate: g, pairs: map[*pair]struct{}{},
+		name: name, addr: l.Addr().String(), listener: l, dial: dial, gate: g,
 		answered: answered{told: make(chan struct{})},
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -130,14 +136,14 @@ func (r *Relay) keep(p *pair) bool {
 	if r.shut {
 		return false
 	}
-	r.pairs[p] = struct{}{}
+	r.pairs.Add(p)
 	return true
 }
 
 func (r *Relay) forget(p *pair) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.pairs, p)
+	r.pairs.Remove(p)
 }
 
 // Address is where the program dials.
@@ -151,10 +157,7 @@ func (r *Relay) Answered() <-chan struct{} { return r.answered.told }
 func (r *Relay) Sever() {
 	r.mu.Lock()
 	r.shut = true
-	pairs := make([]*pair, 0, len(r.pairs))
-	for p := range r.pairs {
-		pairs = append(pairs, p)
-	}
+	pairs := r.pairs.All()
 	r.mu.Unlock()
 	r.cancel()
 	r.listener.Close()
