@@ -44,10 +44,10 @@ demo: build ## run the iot-platform, take a partner cloud away, print the verdic
 
 # What can be run in virtual time, and what cannot: its engines or programs are not in this process.
 REAL       = $(LIBRARY)/own-worker $(wildcard $(LIBRARY)/brokers/amqp-* $(LIBRARY)/brokers/kinesis-*)
-VIRTUAL    = $(filter-out $(REAL),$(wildcard $(LIBRARY)/*/*.yaml))
+VIRTUAL    = $(filter-out $(LIBRARY)/own-worker/% $(REAL),$(wildcard $(LIBRARY)/*/*.yaml))
 
 virtual: build ## every scenario that can be in virtual time, and its broken twin; COUNT=10 repeats
-	$(BIN) test $(filter-out $(LIBRARY)/own-worker/%,$(VIRTUAL)) --time virtual --count $(COUNT)
+	$(BIN) test $(VIRTUAL) --time virtual --count $(COUNT)
 
 test: virtual ## all tests, with the race detector; brokers that are missing are installed
 	@$(GO) test -race -timeout 30m $(others)
@@ -82,7 +82,7 @@ frozen: ## RUNS random fault runs in virtual time over every engine; none may st
 	RUNS=$(RUNS) $(GO) test -count 1 -timeout 60m -run '^TestNoRandomFaultsFreezeTheClock$$' ./scenarios/runner
 
 replay: build ## every scenario in virtual time TIMES times: one seed must give one history
-	$(GO) run ./scenarios/replay -times $(TIMES) $(filter-out $(LIBRARY)/own-worker/%,$(VIRTUAL))
+	$(GO) run ./scenarios/replay -times $(TIMES) $(VIRTUAL)
 
 agree: ## the library's verdicts in virtual time, over memory, sockets and on containers: COLUMNS
 	@case $(COLUMNS) in *containers*) .ci/docker/up ;; esac
