@@ -46,6 +46,10 @@ demo: build ## run the iot-platform, take a partner cloud away, print the verdic
 REAL       = $(LIBRARY)/own-worker $(wildcard $(LIBRARY)/brokers/amqp-* $(LIBRARY)/brokers/kinesis-*)
 VIRTUAL    = $(filter-out $(LIBRARY)/own-worker/% $(REAL),$(wildcard $(LIBRARY)/*/*.yaml))
 
+# On 2026-12-01 a split took ten seconds here until moto had told all of it, and recovery was unknown,
+# with the program of before virtual time too.
+SLOW       = $(wildcard $(LIBRARY)/brokers/kinesis-shards-split*)
+
 virtual: build ## every scenario that can be in virtual time, and its broken twin; COUNT=10 repeats
 	$(BIN) test $(VIRTUAL) --time virtual --count $(COUNT)
 
@@ -94,7 +98,9 @@ brokers: ## verdicts of SCENARIOS with the stream on kafka, kinesis, amqp and na
 
 real: build ## the scenarios that cannot be in virtual time, and their broken twins
 	@if .ci/programs; then \
-	  env $$(.ci/programs env) $(BIN) test $(REAL) --time real --count $(COUNT); \
+	  env $$(.ci/programs env) $(BIN) test $(filter-out $(SLOW),$(REAL)) --time real --parallel 1 \
+	    --count $(COUNT) && \
+	  echo '!!! NOT RUN HERE, SINCE A SLOW MACHINE ENDS ITS LOAD TOO SOON TO JUDGE: $(SLOW); make library runs it.'; \
 	else \
 	  $(BIN) test $(LIBRARY)/own-worker --time real --count $(COUNT) && \
 	  echo '!!! THE SCENARIOS OF RABBITMQ AND MOTO HAVE NOT RUN: see the line of "programs:" above.'; \
