@@ -3,6 +3,7 @@ package history
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"iter"
 	"slices"
 )
@@ -57,7 +58,7 @@ func FirstDifference(a, b *Reader) (first, second *Event, ok bool, err error) {
 		y, moreB := nextB()
 		switch {
 		case !moreA && !moreB:
-			return nil, nil, false, firstError(a.Err(), b.Err())
+			return nil, nil, false, errors.Join(a.Err(), b.Err())
 		case moreA && moreB && x == y:
 			continue
 		}
@@ -67,15 +68,6 @@ func FirstDifference(a, b *Reader) (first, second *Event, ok bool, err error) {
 		if moreB {
 			second = &y
 		}
-		return first, second, true, firstError(a.Err(), b.Err())
+		return first, second, true, errors.Join(a.Err(), b.Err())
 	}
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
