@@ -171,19 +171,21 @@ func (f *fabric) disturb(c Change) (done func()) {
 	}
 	return func() {
 		for _, p := range meant {
-			p.disturbed()
+			p.disturbed(c)
 			<-p.turn
 		}
 	}
 }
 
-// disturbed makes connections in memory what the library's proxy is now. The turn is held.
-func (p *proxy) disturbed() {
-	behind := p.library()
-	if behind == nil {
+// disturbed makes connections in memory what the library's proxy is after a change. The turn is held.
+func (p *proxy) disturbed(c Change) {
+	if p.library() == nil {
 		return
 	}
-	p.look(behind)
+	p.refit()
+	if c.Action == "update toxic" {
+		p.again()
+	}
 	now := p.link.fabric.server.state(p.name)
 	p.link.mu.Lock()
 	far := p.far

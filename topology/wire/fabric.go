@@ -145,6 +145,11 @@ func settle(ctx context.Context, proxies []*proxy) {
 	ctx, cancel := context.WithTimeout(ctx, releaseWithin)
 	defer cancel()
 	for _, p := range proxies {
+		if p.err == nil {
+			p.refit() // nobody has turns any more
+		}
+	}
+	for _, p := range proxies {
 		p.live.wait(ctx)
 	}
 }

@@ -26,8 +26,8 @@ const (
 // toxics are what puts the fault on a proxy, in the order of their adding: for each direction
 // first the meter that counts what will be touched, then what touches it. Toxicity is 1 and there
 // is no jitter, so nothing is left to chance. A cut has none.
-func (f Fault) toxics(id string, marker Marker, over Transport) ([]toxic, error) {
-	effect, err := f.effect(over)
+func (f Fault) toxics(id string, marker Marker) ([]toxic, error) {
+	effect, err := f.effect()
 	if err != nil || effect.Type == "" {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (f Fault) streams() []string {
 // latency and slow_close, whole kilobytes (1000 bytes) a second for bandwidth, rounded down so that
 // the fault's number stays the most that passes, whole microseconds between a slicer's pieces.
 // Numbers that the units cannot say are errors.
-func (f Fault) effect(over Transport) (effect struct {
+func (f Fault) effect() (effect struct {
 	Type       string
 	Attributes attributes
 }, err error) {
@@ -110,10 +110,7 @@ func (f Fault) effect(over Transport) (effect struct {
 	case Timeout:
 		kind, a = stallType, attributes{}
 	case Reset:
-		kind, a = resetPeerType, attributes{"timeout": 0}
-		if over == Virtual {
-			kind = resetType
-		}
+		kind, a = "reset_peer", attributes{"timeout": 0}
 	case Cut:
 	default:
 		err = fmt.Errorf("kind %q is not known", f.Kind)

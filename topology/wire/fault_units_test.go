@@ -62,7 +62,7 @@ func TestFaultUnits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.fault.Direction = Requests
-			toxics, err := test.fault.toxics("x", "m", TCP)
+			toxics, err := test.fault.toxics("x", "m")
 			text, _ := json.Marshal(toxics) // plain values
 			got := string(text)
 			if err != nil {

@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -51,10 +54,12 @@ func serveFlood(t testing.TB, f wire.Fabric) (full <-chan bool) {
 	return all
 }
 
-// A connection whose owner does not read keeps Toxiproxy from changing its proxy for good. The
-// proxy is then made anew on the same port, with the faults it should have.
+// A connection over sockets whose owner does not read keeps Toxiproxy from changing its proxy for
+// good. The proxy is then made anew on the same port, with the faults it should have.
 func TestProxyThatHangsIsMadeAnew(t *testing.T) {
-	overSockets(t)
+	if transport != wire.TCP {
+		t.Skip("connections in memory hold up no change")
+	}
 	f := newFabric(t, wire.Options{Marker: mark})
 	full := serveFlood(t, f)
 	d := f.Dialer(ab, 0)
@@ -102,6 +107,66 @@ func TestProxyThatHangsIsMadeAnew(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"a -> b"}, names(t, f)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// serveCounting sends, to each connection, numbers one after the other, and tells when nobody takes any
+// more.
+func serveCounting(t testing.TB, f wire.Fabric) (full <-chan bool) {
+	ln, err := f.Listen("b", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(chan bool, 10)
+	serve(t, ln, func(c net.Conn) {
+		told := false
+		for n := range counted {
+			line := fmt.Appendln(nil, n)
+			for len(line) > 0 {
+				c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+				sent, err := c.Write(line)
+				line = line[sent:]
+				if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+					return
+				}
+				if err != nil && !told {
+					told = true
+					all <- true
+				}
+			}
+		}
+	})
+	return all
+}
+
+// counted is how many numbers serveCounting sends: more than fit between the two ends.
+const counted = 100_000
+
+// Over connections in memory nobody has to read for a change of the proxy to be made, and every byte
+// that was under way comes, once and in order, whatever toxics it went through.
+func TestAConnectionThatNobodyReadsHoldsUpNoChange(t *testing.T) {
+	if transport == wire.TCP {
+		t.Skip("see TestProxyThatHangsIsMadeAnew")
+	}
+	warned := new(warnings)
+	f := newFabric(t, wire.Options{Marker: mark, Log: slog.New(warned)})
+	full := serveCounting(t, f)
+	c := dial(t, f.Dialer(ab, 0))
+	<-full
+	first := inject(t, f, wire.Fault{Wire: ab, Kind: wire.Latency, Latency: time.Millisecond, Replica: -1})
+	second := inject(t, f, wire.Fault{Wire: ab, Kind: wire.Slicer, Bytes: 512, Replica: -1})
+	third := inject(t, f, wire.Fault{Wire: ab, Kind: wire.Timeout, Replica: -1})
+	heal(t, first)
+	heal(t, third)
+	heal(t, second)
+	in := bufio.NewScanner(c)
+	for n := range counted {
+		if !in.Scan() || in.Text() != strconv.Itoa(n) {
+			t.Fatalf("line %d is %q: %v", n, in.Text(), in.Err())
+		}
+	}
+	if n := warned.Load(); n > 0 {
+		t.Errorf("%d proxies were made anew", n)
 	}
 }
 

@@ -77,7 +77,7 @@ func (f *fabric) injection(fault Fault) (*injection, error) {
 		return nil, fmt.Errorf("direction %q is not one of requests, replies, both", fault.Direction)
 	}
 	id := fmt.Sprintf("%s-%d", pathSafe(fault.Name), f.serial.Add(1))
-	toxics, err := fault.toxics(id, f.opt.Marker, f.opt.Transport)
+	toxics, err := fault.toxics(id, f.opt.Marker)
 	return &injection{link: l, fault: fault, toxics: toxics}, err
 }
 
@@ -134,7 +134,7 @@ func (i *injection) inject(ctx context.Context, p *proxy) error {
 			return nil
 		}
 		err := i.addTo(behind)
-		p.look(behind)
+		p.refit()
 		return err
 	})
 	switch i.fault.Kind {
@@ -166,9 +166,7 @@ func (i *injection) heal(ctx context.Context, p *proxy) error {
 	cut := p.faulted(Cut)
 	return p.change(ctx, i, func(behind *toxiproxy.Proxy) error {
 		if i.fault.Kind != Cut {
-			err := i.removeFrom(behind)
-			p.look(behind)
-			return err
+			return i.removeFrom(behind, p.refit)
 		}
 		if cut {
 			return nil
@@ -199,7 +197,7 @@ func (i *injection) addTo(behind *toxiproxy.Proxy) error {
 
 // removeFrom removes the fault's toxics, the last one first, so that a meter goes after what it
 // counts for. Where our toxics still run afterwards the connection's reader has left.
-func (i *injection) removeFrom(behind *toxiproxy.Proxy) error {
+func (i *injection) removeFrom(behind *toxiproxy.Proxy, refit func()) error {
 	i.release(behind)
 	for _, t := range slices.Backward(i.toxics) {
 		err := behind.Toxics.RemoveToxic(context.Background(), t.Name)
@@ -207,6 +205,7 @@ func (i *injection) removeFrom(behind *toxiproxy.Proxy) error {
 			return fmt.Errorf("remove toxic %q from %q: %w", t.Name, behind.Name, err)
 		}
 	}
+	refit()
 	i.abandon(behind)
 	return nil
 }

@@ -35,6 +35,15 @@ func TestScanWithoutMarkerFindsNothing(t *testing.T) {
 	}
 }
 
+// Of a marker as short as that some of the forms in base64 have no characters to themselves.
+func TestScanOfAShortMarker(t *testing.T) {
+	for marker, least := range map[string]int64{"m": 2, "mm": 1, "nn": 0} {
+		if got := newScan(marker).count([]byte("a mm b")); got < least {
+			t.Errorf("%q: found %d, want %d or more", marker, got, least)
+		}
+	}
+}
+
 func TestScanFindsWhatIsInBase64(t *testing.T) {
 	const marker = "00-0123456789abcdef"
 	for before := range 7 {

@@ -28,11 +28,10 @@ type proxy struct {
 	port  int
 	addr  string
 
-	far         string       // the far replica's address; guarded by link.mu
-	shut        atomic.Bool  // it refuses connections
-	joints      joints       // its connections in memory
-	serial      atomic.Int64 // numbers them
-	socketsOnly atomic.Bool  // new connections must be sockets
+	far    string       // the far replica's address; guarded by link.mu
+	shut   atomic.Bool  // it refuses connections
+	joints joints       // its connections in memory
+	serial atomic.Int64 // numbers them
 
 	now atomic.Pointer[toxiproxy.Proxy] // the library's; changed by the turn's holder
 
@@ -140,7 +139,6 @@ func (p *proxy) start() error {
 			return err
 		}
 	}
-	p.look(behind)
 	p.shut.Store(true)
 	if !p.faulted(Cut) {
 		if err := p.open(behind); err != nil {

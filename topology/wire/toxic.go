@@ -14,12 +14,7 @@ const (
 	stallType = "faultline_stall"
 	meterType = "faultline_meter"
 	limitType = "faultline_limit"
-	resetType = "faultline_reset"
 )
-
-// resetPeerType is the library's toxic that resets. It works on sockets alone, so over Virtual reset
-// stands in for it.
-const resetPeerType = "reset_peer"
 
 // registerOnce guards the library's registry of toxics, which is global to the process and asks
 // for a type, not for an object. So it is filled once, under names that nobody else takes; all that
@@ -32,7 +27,6 @@ func registerToxics() {
 		toxics.Register(stallType, new(stall))
 		toxics.Register(meterType, new(meter))
 		toxics.Register(limitType, new(limit))
-		toxics.Register(resetType, new(reset))
 		// The library's bandwidth toxic writes its every step to the process's global logger.
 		zerolog.SetGlobalLevel(max(zerolog.DebugLevel, zerolog.GlobalLevel()))
 	})
