@@ -90,13 +90,14 @@ var (
 	engines  = []string{"mqtt", "stream", "topics", "rows", "cache", "objects"}
 )
 
-// randomScenario has up to six faults, which may overlap, of different kinds and in all directions.
+// randomScenario has up to nine faults, which may overlap also on one wire, of different kinds and in
+// all directions.
 func randomScenario(system string, seed uint64) string {
 	r := rand.New(rand.NewPCG(seed, 0))
 	one := func(list []string) string { return list[r.IntN(len(list))] }
 	var acts strings.Builder
 	taken := map[string]bool{}
-	for i := range 2 + r.IntN(5) {
+	for i := range 2 + r.IntN(8) {
 		var what string
 		switch r.IntN(4) {
 		case 0, 1:
@@ -109,17 +110,30 @@ func randomScenario(system string, seed uint64) string {
 		default:
 			what = fmt.Sprintf("node: %s, %s", one(engines), one(onEngines))
 		}
-		target, _, _ := strings.Cut(what, ",")
-		if taken[target] || strings.Contains(what, "stream") && taken["stream"] {
-			continue // overlaps of one target are refused, or mean nothing
+		target := same(what)
+		if taken[target] {
+			continue // refused: what each of the two did could not be told apart
 		}
 		taken[target] = true
-		taken["stream"] = taken["stream"] || strings.Contains(what, "stream")
 		fmt.Fprintf(&acts, "  - {name: f%d, at: %dms, for: %dms, %s}\n", i, r.IntN(4000), 1+r.IntN(8000), what)
 	}
 	return fmt.Sprintf("scenario: random\ntopology: %s\nseed: %d\nload: {readings: %d/s, orders: %d/s}\n"+
 		"steady: 1s\ntimeline:\n%srecover: 5s\ndrain: 10s\n",
 		system, seed, 5+r.IntN(20), 1+r.IntN(10), &acts)
+}
+
+// same is alike for two faults that may not overlap: two of one kind on a wire, of which several of the
+// wires to the stream are one, and two on a node.
+func same(what string) string {
+	target, rest, _ := strings.Cut(what, ",")
+	if strings.HasPrefix(target, "node:") {
+		return target
+	}
+	if strings.Contains(target, "stream") {
+		target = "stream"
+	}
+	kind, _, _ := strings.Cut(rest, ",")
+	return target + kind
 }
 
 // directed says that a fault may be done to one direction alone.
