@@ -17,25 +17,27 @@ type benchmark struct {
 	folder string
 	name   string
 	times  string // of -benchtime; those that repeat by themselves are run once
+	args   string // of the test's own, "" is none
 }
 
 // benchmarks are run in this order, one at a time.
 var benchmarks = []benchmark{
-	{"./simulators/record", "RecordPaced", "1x"},
-	{"./simulators/record", "RecordBurst", "3x"},
-	{"./assertions", "Judge", "3x"},
-	{"./scenarios/bench", "Check", "1x"},
-	{"./scenarios/bench", "Ready", "1x"},
-	{"./scenarios/bench", "TelemetryPaced", "1x"},
-	{"./scenarios/bench", "Telemetry", "1x"},
-	{"./scenarios/bench", "Recording", "1x"},
-	{"./scenarios/bench/virtual", "Pair", "1x"},
-	{"./scenarios/bench/virtual", "Telemetry", "1x"},
+	{folder: "./simulators/record", name: "RecordPaced", times: "1x"},
+	{folder: "./simulators/record", name: "RecordBurst", times: "3x"},
+	{folder: "./assertions", name: "Judge", times: "3x"},
+	{folder: "./scenarios/bench", name: "Check", times: "1x"},
+	{folder: "./scenarios/bench", name: "Ready", times: "1x"},
+	{folder: "./topology/wire", name: "Hop", times: "1x", args: "-transports=memory"},
+	{folder: "./scenarios/bench", name: "TelemetryPaced", times: "1x"},
+	{folder: "./scenarios/bench", name: "Telemetry", times: "1x"},
+	{folder: "./scenarios/bench", name: "Recording", times: "1x"},
+	{folder: "./scenarios/bench/virtual", name: "Pair", times: "1x"},
+	{folder: "./scenarios/bench/virtual", name: "Telemetry", times: "1x"},
 }
 
 // longer are those that take minutes; they are run with -long.
 var longer = []benchmark{
-	{"./scenarios/bench/diagnosis", "Diagnosis", "1x"},
+	{folder: "./scenarios/bench/diagnosis", name: "Diagnosis", times: "1x"},
 }
 
 // metrics are what benchmarks reported, by "Benchmark unit".
@@ -43,8 +45,12 @@ type metrics map[string]float64
 
 // run runs one benchmark from the repository's root and reads what it reports.
 func (b benchmark) run(ctx context.Context, into metrics) error {
-	c := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^Benchmark"+b.name+"$",
-		"-benchtime", b.times, "-timeout", "40m", b.folder)
+	args := []string{"test", "-run", "^$", "-bench", "^Benchmark" + b.name + "$",
+		"-benchtime", b.times, "-timeout", "40m", b.folder}
+	if b.args != "" {
+		args = append(args, "-args", b.args)
+	}
+	c := exec.CommandContext(ctx, "go", args...)
 	c.Stderr = os.Stderr
 	out, err := c.Output()
 	if err != nil {

@@ -120,8 +120,17 @@ type simulated struct {
 	counters []*record.Counter
 }
 
+// wires is what carries the simulated flow.
+type wires string
+
+const (
+	inMemory wires = "memory"      // both ends of each wire
+	near     wires = "near memory" // the dialler's end; the far one is a socket
+	sockets  wires = "sockets"
+)
+
 // simulate brings the whole iot-platform up. The side owns the recorder.
-func simulate(ctx context.Context, r *record.Recorder, a *arrivals) (side, error) {
+func simulate(ctx context.Context, r *record.Recorder, over wires, a *arrivals) (side, error) {
 	t, err := loadSystem()
 	if err != nil {
 		return nil, err
@@ -135,8 +144,12 @@ func simulate(ctx context.Context, r *record.Recorder, a *arrivals) (side, error
 		Topology: t, Recorder: r, Seed: 1, Key: key, TracePrefix: [8]byte{0xfa, 1, 2, 3, 4, 5, 6, 7},
 	}
 	s := &simulated{recorder: r}
+	transport := wire.Memory
+	if over == sockets {
+		transport = wire.TCP
+	}
 	s.stack, err = stack.Up(ctx, stack.Options{
-		Topology: t, Fabric: wire.Options{Marker: "00-fa01020304050607"},
+		Topology: t, Fabric: wire.Options{Marker: "00-fa01020304050607", Transport: transport},
 		Authenticate: func(n *topology.Node) func(user, password string) error {
 			if n.Authenticates == "" {
 				return nil
@@ -148,8 +161,17 @@ func simulate(ctx context.Context, r *record.Recorder, a *arrivals) (side, error
 		return nil, err
 	}
 	env.Fabric = s.stack.Fabric()
-	if s.cast, err = cast.New(env); err == nil {
+	if over == near {
+		err = onSockets(env.Fabric, t)
+	}
+	if err == nil {
+		s.cast, err = cast.New(env)
+	}
+	if err == nil {
 		err = s.cast.Start(ctx)
+	}
+	if err == nil && over == near {
+		err = onSockets(env.Fabric, t) // services too, which nobody has called yet
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.close())
@@ -158,6 +180,18 @@ func simulate(ctx context.Context, r *record.Recorder, a *arrivals) (side, error
 	s.watch("data_core.data_api", a.store)
 	s.watch("data_core.etl_service", a.load)
 	return s, nil
+}
+
+// onSockets makes all that listens by now be dialled over its socket.
+func onSockets(f wire.Fabric, t *topology.Topology) error {
+	var errs []error
+	for _, n := range t.Nodes {
+		at := f.Dialer(topology.Wire{From: wire.AuditFrom, To: n.Name}, 0).Endpoints()
+		for replica, addr := range at {
+			errs = append(errs, f.Announce(n.Name, replica, addr))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // watch tells of each message that a node has stored.

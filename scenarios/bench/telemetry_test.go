@@ -38,18 +38,25 @@ type way struct {
 }
 
 var (
-	byHand   = way{"by hand", writeByHand}
-	recorded = way{"recorded", func(ctx context.Context, dir string, a *arrivals) (side, error) {
+	byHand      = way{"by hand", writeByHand}
+	recorded    = overWires("recorded", inMemory)
+	nearMemory  = overWires("recorded, near memory", near)
+	overSockets = overWires("recorded, sockets", sockets)
+	unrecorded  = way{"unrecorded", func(ctx context.Context, _ string, a *arrivals) (side, error) {
+		return simulate(ctx, record.Off(), inMemory, a)
+	}}
+)
+
+// overWires is the simulated flow with its history.
+func overWires(name string, over wires) way {
+	return way{name, func(ctx context.Context, dir string, a *arrivals) (side, error) {
 		r, err := record.New(dir)
 		if err != nil {
 			return nil, err
 		}
-		return simulate(ctx, r, a)
+		return simulate(ctx, r, over, a)
 	}}
-	unrecorded = way{"unrecorded", func(ctx context.Context, _ string, a *arrivals) (side, error) {
-		return simulate(ctx, record.Off(), a)
-	}}
-)
+}
 
 // sample is what one chunk of one side gave.
 type sample struct {
@@ -62,12 +69,14 @@ type sample struct {
 // flow written by hand: how many messages a second pass when there are always enough of them.
 func BenchmarkTelemetry(b *testing.B) {
 	for b.Loop() {
-		got := alternate(b, saturate, forThroughput, byHand, recorded)
+		got := alternate(b, saturate, forThroughput, byHand, recorded, nearMemory, overSockets)
 		hand, ours := got[0], got[1]
 		b.ReportMetric(medianOf(hand, rate), "hand-msg/s")
 		b.ReportMetric(medianOf(ours, rate), "faultline-msg/s")
 		b.ReportMetric(medianRatio(ours, hand, rate), "throughput-ratio")
 		b.ReportMetric(medianRatio(hand, ours, cpu), "cpu-ratio")
+		b.ReportMetric(medianRatio(got[2], hand, rate), "near-ratio")
+		b.ReportMetric(medianRatio(got[3], hand, rate), "sockets-ratio")
 	}
 }
 
@@ -158,7 +167,7 @@ func (s *system) end(b testing.TB) {
 
 // TestEveryMessageArrives keeps the two ways comparable: a side that lost messages would be fast.
 func TestEveryMessageArrives(t *testing.T) {
-	for _, w := range []way{byHand, recorded, unrecorded} {
+	for _, w := range []way{byHand, recorded, nearMemory, overSockets, unrecorded} {
 		t.Run(w.name, func(t *testing.T) {
 			s := bring(t, w)
 			defer s.end(t)
