@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,6 +17,10 @@ import (
 
 // randomRuns is how many random runs the test makes where RUNS does not say.
 const randomRuns = 12
+
+// failedOnce are seeds of runs that have failed: 631 subscribes over an MQTT connection that paho knows to
+// be lost and its reader does not yet.
+var failedOnce = []int{631}
 
 // TestNoRandomFaultsFreezeTheClock runs every engine that can live in virtual time under random
 // faults. Whatever they do to the system, the clock goes on to the end, nothing that was started is
@@ -30,7 +35,11 @@ func TestNoRandomFaultsFreezeTheClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, _ := strconv.Atoi(os.Getenv("FIRST"))
-	for seed := first + 1; seed <= first+runs; seed++ {
+	seeds := slices.Clone(failedOnce)
+	for n := range runs {
+		seeds = append(seeds, first+n+1)
+	}
+	for _, seed := range seeds {
 		text := randomScenario(system, uint64(seed))
 		if err := runOnce(t, text); err != nil {
 			t.Errorf("seed %d: %v\n%s", seed, err, text)

@@ -107,6 +107,9 @@ func (c *Client) ask(ctx context.Context, l *link, sub *subscription) error {
 		return fmt.Errorf("subscribe to %q: %w", sub.filter, ctx.Err())
 	}
 	if err := token.Error(); err != nil {
+		if !mistaken(err) {
+			l.lose() // paho may know of it before its reader fails
+		}
 		return fmt.Errorf("subscribe to %q: %w", sub.filter, err)
 	}
 	for _, granted := range token.Result() {
@@ -118,6 +121,12 @@ func (c *Client) ask(ctx context.Context, l *link, sub *subscription) error {
 	sub.known = true
 	c.inbox.mu.Unlock()
 	return nil
+}
+
+// mistaken says that paho refused what it was asked for, without asking the broker.
+func mistaken(err error) bool {
+	return errors.Is(err, paho.ErrInvalidQos) || errors.Is(err, paho.ErrInvalidTopicEmptyString) ||
+		errors.Is(err, paho.ErrInvalidTopicMultilevel)
 }
 
 // resubscribe asks again for what the broker's session does not have.
