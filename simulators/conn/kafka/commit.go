@@ -27,7 +27,7 @@ func (c *Client) commit(ctx context.Context, r *kafka.OffsetCommitRequest) error
 	}
 }
 
-// tryCommit is one request to the group's coordinator, which the library asks for each time.
+// tryCommit is one request to the group's coordinator.
 func (c *Client) tryCommit(ctx context.Context, r *kafka.OffsetCommitRequest) error {
 	answer, err := c.client().OffsetCommit(ctx, r)
 	if err != nil {

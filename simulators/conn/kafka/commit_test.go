@@ -128,6 +128,29 @@ func TestCommitElsewhere(t *testing.T) {
 	if n := s.count(protocol.OffsetCommit); n != 2 {
 		t.Errorf("%d tries", n)
 	}
+	if n := s.count(protocol.FindCoordinator); n != 2 {
+		t.Errorf("the coordinator was asked for %d times, want once and after the refusal", n)
+	}
+}
+
+// TestCoordinatorIsKnown wants the coordinator asked for once, for commits and depths of a group.
+func TestCoordinatorIsKnown(t *testing.T) {
+	c, s := spiedClient(t, nil)
+	conntest.Publish(t, c, "events", 1, 0, 3)
+	m := settled(c, &kafka.Generation{GroupID: "free", ID: -1})
+	for offset := range int64(3) {
+		if offset > 0 {
+			m.shares[0].progress.begin(offset)
+			m.shares[0].progress.settle(offset)
+		}
+		if err := m.commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		conntest.DepthIs(t, c, "events", "free", 2-offset)
+	}
+	if n := s.count(protocol.FindCoordinator); n != 1 {
+		t.Errorf("the coordinator was asked for %d times", n)
+	}
 }
 
 func TestRefusals(t *testing.T) {

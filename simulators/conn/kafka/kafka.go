@@ -41,7 +41,7 @@ type Client struct {
 	conns *dialed.Conns
 	life  *life.Life
 
-	transport *kafka.Transport
+	transport *routes
 	epoch     atomic.Int64 // how often the knowledge of leaders was thrown away
 	up        dialed.Up    // connections that have carried an answer
 	topics    sync.Map     // topic to its partitions, a []int
@@ -63,14 +63,14 @@ func New(cfg conn.Config) *Client {
 		cfg: cfg, conns: dialed.New(), life: life.New(), up: dialed.Up{Tell: cfg.OnState},
 		lanes: map[slot]*lane.Lane[kafka.Record]{},
 	}
-	c.transport = &kafka.Transport{
+	c.transport = &routes{Transport: &kafka.Transport{
 		Dial:        c.dial,
 		DialTimeout: answerTimeout / 2,
 		IdleTimeout: idleTimeout,
 		MetadataTTL: metadataAge,
 		ClientID:    cfg.Client,
 		Context:     c.life, // the library's own goroutines end with the client
-	}
+	}}
 	return c
 }
 
