@@ -75,11 +75,14 @@ func New(cfg conn.Config) *Client {
 }
 
 // client is the library's client for one request; the cluster's addresses are looked up each time.
-func (c *Client) client() *kafka.Client {
+func (c *Client) client() *kafka.Client { return c.within(answerTimeout) }
+
+// within is the library's client for one request that takes so long at most.
+func (c *Client) within(timeout time.Duration) *kafka.Client {
 	return &kafka.Client{
 		Addr:      kafka.TCP(c.cfg.Dialer.Endpoints()...),
 		Transport: c.transport,
-		Timeout:   answerTimeout,
+		Timeout:   timeout,
 	}
 }
 

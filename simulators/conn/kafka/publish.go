@@ -121,8 +121,6 @@ func (c *Client) produce(to slot, batch []*parcel) (base int64, err error) {
 }
 
 func (c *Client) try(to slot, batch []*parcel) (int64, error) {
-	ctx, cancel := context.WithTimeout(c.life, answerTimeout)
-	defer cancel()
 	now := time.Now()
 	records := make([]kafka.Record, len(batch))
 	for i, p := range batch {
@@ -130,7 +128,7 @@ func (c *Client) try(to slot, batch []*parcel) (int64, error) {
 		records[i].Time = now
 		rewind(p.Content)
 	}
-	answer, err := c.client().Produce(ctx, &kafka.ProduceRequest{
+	answer, err := c.client().Produce(c.life, &kafka.ProduceRequest{
 		Topic: to.topic, Partition: to.partition,
 		RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
 	})

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// longPoll is how long the broker holds a fetch that finds nothing.
-	longPoll = 500 * time.Millisecond
+	// longPoll is how long the broker holds a fetch that finds nothing. A record ends it at once, so
+	// nothing comes later for its length; a partition without records costs a request each time.
+	longPoll = 5 * time.Second
 	// mostFetch is how much one fetch brings, in bytes.
 	mostFetch = 1 << 20
 )
@@ -75,9 +76,7 @@ func (s *share) fetch(ctx context.Context) {
 }
 
 func (s *share) fetchOnce(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, longPoll+answerTimeout)
-	defer cancel()
-	answer, err := s.member.sub.client.client().Fetch(ctx, &kafka.FetchRequest{
+	answer, err := s.member.sub.client.within(longPoll+answerTimeout).Fetch(ctx, &kafka.FetchRequest{
 		Topic: s.member.sub.topic, Partition: s.partition, Offset: s.offset,
 		MinBytes: 1, MaxBytes: mostFetch, MaxWait: longPoll,
 	})
