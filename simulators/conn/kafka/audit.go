@@ -59,8 +59,8 @@ func (c *Client) bounds(ctx context.Context, topic string) (map[int]bounds, erro
 	return c.ends(ctx, topic, all, nil)
 }
 
-// ends are the bounds of partitions. The library sends a request for each offset, so a partition is
-// not asked for its first one where a later one is known.
+// ends are the bounds of partitions. First offsets take a request of their own, so a partition is not
+// asked for its first one where a later one is known.
 func (c *Client) ends(
 	ctx context.Context, topic string, all []int, known map[int]int64,
 ) (map[int]bounds, error) {

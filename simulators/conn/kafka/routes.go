@@ -10,12 +10,14 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/findcoordinator"
+	"github.com/segmentio/kafka-go/protocol/listoffsets"
 	"github.com/segmentio/kafka-go/protocol/offsetcommit"
 	"github.com/segmentio/kafka-go/protocol/offsetfetch"
 )
 
-// routes is the library's transport, and knows the coordinators of groups. The library itself asks
-// for the coordinator before each request that goes to one.
+// routes is the library's transport with fewer requests. It knows the coordinators of groups, where
+// the library asks for the coordinator before each request that goes to one; and it asks a leader for
+// the offsets of all its partitions at once, where the library sends a request for each.
 type routes struct {
 	*kafka.Transport
 	coordinators sync.Map // group to the id of the broker that keeps it, an int32
@@ -26,6 +28,8 @@ func (r *routes) RoundTrip(
 	ctx context.Context, addr net.Addr, req kafka.Request,
 ) (kafka.Response, error) {
 	switch m := req.(type) {
+	case *listoffsets.Request:
+		req = byLeader{m}
 	case *offsetcommit.Request:
 		return r.toCoordinator(ctx, addr, m.GroupID, req)
 	case *offsetfetch.Request:
@@ -118,8 +122,50 @@ func (a *addressed) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	return protocol.RoundTrip(rw, a.version, 0, a.client, a.Message)
 }
 
+// byLeader is a request for offsets that is sent in as few parts as can be.
+type byLeader struct{ *listoffsets.Request }
+
+// part is what one request may ask for: of one leader, and of a partition only once.
+type part struct{ leader, nth int32 }
+
+// Split makes a request for each leader, and a further one for what is asked of a partition beside.
+// A partition without a known leader gets a request of its own: its answer says what is wrong.
+func (b byLeader) Split(known protocol.Cluster) ([]protocol.Message, protocol.Merger, error) {
+	var messages []protocol.Message
+	parts := map[part]*listoffsets.Request{}
+	for _, t := range b.Topics {
+		nth := map[int32]int32{}
+		for _, p := range t.Partitions {
+			to := part{leader: -1, nth: int32(len(messages))}
+			if found, ok := known.Topics[t.Topic].Partitions[p.Partition]; ok {
+				to = part{leader: found.Leader, nth: nth[p.Partition]}
+				nth[p.Partition]++
+			}
+			if parts[to] == nil {
+				parts[to] = &listoffsets.Request{
+					ReplicaID: b.ReplicaID, IsolationLevel: b.IsolationLevel,
+				}
+				messages = append(messages, parts[to])
+			}
+			ask(parts[to], t.Topic, p)
+		}
+	}
+	return messages, new(listoffsets.Response), nil
+}
+
+// ask adds a partition to a request.
+func ask(r *listoffsets.Request, topic string, p listoffsets.RequestPartition) {
+	last := len(r.Topics) - 1
+	if last < 0 || r.Topics[last].Topic != topic {
+		r.Topics = append(r.Topics, listoffsets.RequestTopic{Topic: topic})
+		last++
+	}
+	r.Topics[last].Partitions = append(r.Topics[last].Partitions, p)
+}
+
 var (
 	_ kafka.RoundTripper     = (*routes)(nil)
+	_ protocol.Splitter      = byLeader{}
 	_ protocol.BrokerMessage = (*addressed)(nil)
 	_ protocol.RawExchanger  = (*addressed)(nil)
 )
