@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,9 +43,10 @@ type Client struct {
 	life  *life.Life
 
 	transport *routes
-	epoch     atomic.Int64 // how often the knowledge of leaders was thrown away
-	up        dialed.Up    // connections that have carried an answer
-	topics    sync.Map     // topic to its partitions, a []int
+	listens   atomic.Pointer[listens] // as it was when the last request was sent; nil before
+	epoch     atomic.Int64            // how often the knowledge of leaders was thrown away
+	up        dialed.Up               // connections that have carried an answer
+	topics    sync.Map                // topic to its partitions, a []int
 
 	mu    sync.Mutex
 	lanes map[slot]*lane.Lane[kafka.Record]
@@ -74,16 +76,31 @@ func New(cfg conn.Config) *Client {
 	return c
 }
 
-// client is the library's client for one request; the cluster's addresses are looked up each time.
+// client is the library's client for one request; the cluster's addresses are looked up each time,
+// since they may be announced anew.
 func (c *Client) client() *kafka.Client { return c.within(answerTimeout) }
 
 // within is the library's client for one request that takes so long at most.
 func (c *Client) within(timeout time.Duration) *kafka.Client {
-	return &kafka.Client{
-		Addr:      kafka.TCP(c.cfg.Dialer.Endpoints()...),
-		Transport: c.transport,
-		Timeout:   timeout,
+	return &kafka.Client{Addr: c.cluster(), Transport: c.transport, Timeout: timeout}
+}
+
+// cluster is where the cluster listens. The library takes an address apart to make one of its own,
+// and is given the last one as long as nothing has changed.
+func (c *Client) cluster() net.Addr {
+	endpoints := c.cfg.Dialer.Endpoints()
+	if last := c.listens.Load(); last != nil && slices.Equal(last.endpoints, endpoints) {
+		return last.addr
 	}
+	now := &listens{endpoints, kafka.TCP(endpoints...)}
+	c.listens.Store(now)
+	return now.addr
+}
+
+// listens is where a cluster listens, and the same for the library.
+type listens struct {
+	endpoints []string
+	addr      net.Addr
 }
 
 // dial connects to an address that the cluster advertises, through this client's wire.
