@@ -15,9 +15,10 @@ import (
 
 const (
 	// sessionTimeout is how long a consumer may be silent before its partitions go to others: what
-	// a crash costs. heartbeat is how often it speaks, and how soon it learns of a rebalance.
+	// a crash costs. heartbeat is how often it speaks, and how soon it learns of a rebalance: both
+	// together, with the joining, stay within 2 s.
 	sessionTimeout = 1500 * time.Millisecond
-	heartbeat      = 200 * time.Millisecond
+	heartbeat      = 400 * time.Millisecond
 	// rebalanceTimeout is how long the others wait for a member to join again.
 	rebalanceTimeout = 3 * time.Second
 	// grace is how long deliveries in hand may still be settled when partitions are taken away.
