@@ -14,11 +14,13 @@ import (
 // Value is a verdict's value.
 type Value string
 
-// The three values. Valid needs evidence; without it a verdict is unknown.
+// The values. Valid needs evidence; without it a verdict is unknown. Untested is a promise that the run
+// kept without ever being asked to: there was no failure for a breaker to see, nothing to dead-letter.
 const (
-	Valid   Value = "valid"
-	Invalid Value = "invalid"
-	Unknown Value = "unknown"
+	Valid    Value = "valid"
+	Invalid  Value = "invalid"
+	Unknown  Value = "unknown"
+	Untested Value = "untested"
 )
 
 // Checker judges one property. Observe is called once for each event, in time order, then Verdict
@@ -36,6 +38,7 @@ type Verdict struct {
 	Value     Value     `json:"value"`               //
 	Summary   string    `json:"summary"`             // one line, with the deciding figures
 	Unknown   string    `json:"unknown,omitempty"`   // what would make an unknown known
+	Untested  string    `json:"untested,omitempty"`  // what would put an untested promise to the test
 	Anomalies []Anomaly `json:"anomalies,omitempty"` // at most 10
 	More      int       `json:"more,omitempty"`      // anomalies beyond those shown
 	Figures   []Figure  `json:"figures,omitempty"`   // evidence, in a fixed order

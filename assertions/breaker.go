@@ -27,7 +27,7 @@ type BreakerParams struct {
 // What the harness's own scheduling delay at that time explains is excused and counted.
 //
 // Evidence: Breaker rows and the rows of the step (Attempt rows for a handler's own). Valid: there
-// were tries, and all kept to it. Invalid: not-opened, call-while-open, half-open-early or
+// were enough failures to open it, and all tries kept to it. Untested: there were not. Invalid: not-opened, call-while-open, half-open-early or
 // opened-early. Unknown: no tries, opening was asked for and there were never enough failures, or
 // events were shed.
 //
@@ -56,6 +56,7 @@ type breaker struct {
 	rows      int
 	opened    int
 	failures  int
+	tried     bool // it opened, or ought to have
 }
 
 // circuit is one replica's breaker as the history shows it.
@@ -109,8 +110,6 @@ func (c *breaker) Kinds() []history.Kind {
 		history.NodeState}
 }
 
-func (c *breaker) Idle() bool { return c.rows == 0 }
-
 func (c *breaker) Observe(e *history.Event) {
 	if e.Node != c.p.Node {
 		return
@@ -139,6 +138,7 @@ func (c *breaker) Observe(e *history.Event) {
 func (c *breaker) change(k *circuit, e *history.Event) {
 	if e.Reason == "open" {
 		c.opened++
+		c.tried = true
 		recent := within(k.window, e.At, int64(c.declared.Within))
 		if k.state != "half_open" && recent < c.declared.Failures-1 {
 			c.wrong(e, "opened-early",
@@ -201,7 +201,7 @@ func (c *breaker) row(k *circuit, e *history.Event) {
 	k.window = lastOf(append(k.window, e.At), c.declared.Failures)
 	if k.due == 0 && k.state != "open" && len(k.inRow) >= max(1, c.declared.Failures) &&
 		within(k.inRow, e.At, int64(c.declared.Within)) == len(k.inRow) {
-		k.due = e.At
+		k.due, c.tried = e.At, true
 	}
 }
 
@@ -266,11 +266,12 @@ func (c *breaker) about(e *history.Event, kind, text string) Anomaly {
 func (c *breaker) Verdict() Verdict {
 	c.r.sound(c.ledger)
 	where := place(c.p.Node, c.p.Handler, c.p.Step)
-	if c.rows == 0 {
-		c.r.lack("tries of %s", where)
-	}
-	if c.p.Opens && c.opened == 0 && c.rows > 0 {
+	switch {
+	case c.p.Opens && c.opened == 0:
 		c.r.lack("enough failures of %s to open its breaker", where)
+	case !c.tried:
+		c.r.trial("%d failures in a row of %s, there were %d failures of %d tries",
+			max(1, c.declared.Failures), where, c.failures, c.rows)
 	}
 	c.r.count("tries", c.rows, "tries")
 	c.r.count("failures", c.failures, "tries")

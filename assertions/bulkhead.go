@@ -14,8 +14,8 @@ import (
 // overlap than the bulkhead's concurrent limit.
 //
 // Evidence: the rows of the handler or step, each from At − Duration to At; those refused by the
-// bulkhead, a breaker or a rate limit did not run. Valid: there were rows and never too many at
-// once. Invalid: there were (overfull). Unknown: no rows, or events were shed.
+// bulkhead, a breaker or a rate limit did not run. Valid: there were as many at once as may be,
+// or some were refused, and never too many. Untested: there were never so many. Invalid: there were (overfull). Unknown: no rows, or events were shed.
 //
 // It cannot see how many waited, only the refusals. Overlaps count at the ends of runs, where the
 // count of a set of spans has its peaks. Cost: one counter for each run that ended within the last
@@ -78,8 +78,6 @@ func (c *bulkhead) Kinds() []history.Kind {
 	return []history.Kind{history.Publish, history.Call, history.Store}
 }
 
-func (c *bulkhead) Idle() bool { return c.rows == 0 }
-
 func (c *bulkhead) Observe(e *history.Event) {
 	if e.Node != c.node || e.Handler != c.handler || c.step != "" && e.Step != c.step {
 		return
@@ -138,8 +136,9 @@ func untried(reason string) bool {
 
 func (c *bulkhead) Verdict() Verdict {
 	c.r.sound(c.ledger)
-	if c.rows == 0 {
-		c.r.lack("runs of %s", place(c.node, c.handler, c.step))
+	if c.most < c.limit && c.refused == 0 {
+		c.r.trial("%d runs of %s at once, there were at most %d", c.limit,
+			place(c.node, c.handler, c.step), c.most)
 	}
 	c.r.count("runs", c.rows, "runs")
 	c.r.count("most_at_once", c.most, "runs")

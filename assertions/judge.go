@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/faultline-sim/faultline/assertions/history"
 	"github.com/faultline-sim/faultline/topology"
@@ -18,10 +19,7 @@ type Check struct {
 	Flow     string // "" for the whole system
 	// Node is the node whose inside is judged, "" where it is what stands between nodes.
 	Node string
-	// Implied marks a check that nobody wrote: a declared policy. It is left out of the verdicts of
-	// a run that never came near it.
-	Implied bool
-	New     func(*Ledger, Context) Checker
+	New  func(*Ledger, Context) Checker
 }
 
 // Context is what a judge knows beside the history. Only Topology is needed.
@@ -34,18 +32,19 @@ type Context struct {
 	Engines map[string]string
 	// Predicted is the blast radius that the graph predicts for each fault, by the fault's name.
 	Predicted map[string][]string
+	// Blast is what each fault may hurt, by its name: what isolation assertions grant. A fault without an
+	// entry may hurt nothing.
+	Blast map[string]Blast
 }
+
+// Blast is the blast radius of one fault: the flows that it may hurt, each with how long after the
+// heal it may still be hurt.
+type Blast struct{ Flows map[string]time.Duration }
 
 // Selective is a checker that looks at some kinds of events only; others are not shown to it.
 type Selective interface {
 	Checker
 	Kinds() []history.Kind
-}
-
-// Idler is a checker that can tell whether the run ever came near what it judges.
-type Idler interface {
-	Checker
-	Idle() bool
 }
 
 // Most is how many anomalies a verdict shows; MostEvents how many events an anomaly shows.
@@ -134,11 +133,6 @@ func (s *seat) caught() {
 	}
 }
 
-func (s *seat) idle() bool {
-	i, ok := s.checker.(Idler)
-	return ok && s.broken == "" && i.Idle()
-}
-
 func (s *seat) observe(e *history.Event) {
 	defer s.caught()
 	if s.broken == "" {
@@ -171,9 +165,6 @@ func (t *court) verdicts() []Verdict {
 	var out []Verdict
 	for _, s := range t.seats {
 		v := t.verdict(s)
-		if s.check.Implied && s.idle() && t.ledger.messages() && !t.ledger.unseen(s.check.Node) {
-			continue
-		}
 		out = append(out, v)
 	}
 	return out
@@ -189,6 +180,9 @@ func (t *court) verdict(s *seat) (v Verdict) {
 	if s.broken != "" {
 		v = Verdict{Value: Unknown, Summary: "the checker crashed: " + s.broken,
 			Unknown: "a checker that does not crash on this history: please report it"}
+	}
+	if v.Value == Untested && !t.ledger.messages() {
+		v = Verdict{Value: Unknown, Summary: v.Summary, Unknown: "messages: the history has none"}
 	}
 	if t.ledger.unseen(s.check.Node) {
 		v = Verdict{Value: Unknown, Summary: v.Summary, Unknown: insideOf(s.check.Node)}

@@ -18,14 +18,26 @@ type sample struct {
 	first     int64    // the first message that did not complete, −1 for none
 	lives     []Window // of those that did not complete: from sent to their last event
 	firstLate int64    // the first that was late, −1 for none
+	mute      int      // did not complete, and their producers were told nothing
 }
 
 // measure takes one leg over the messages that were meant to be sent in a window.
 func (f *flowLedger) measure(j int, w Window) sample {
-	s := sample{leg: f.route.legs[j], first: -1, firstLate: -1}
+	s, _ := f.sample(j, func(sent int64) bool { return sent >= int64(w.From) && sent < int64(w.To) })
+	return s
+}
+
+// sample takes one leg over the messages that were meant to be sent at times that count, and says how
+// many were not.
+func (f *flowLedger) sample(j int, counts func(sent int64) bool) (s sample, aside int) {
+	s = sample{leg: f.route.legs[j], first: -1, firstLate: -1}
 	for i := range f.size {
 		m := f.rows.get(i)
-		if m.flags&begun == 0 || m.sent < int64(w.From) || m.sent >= int64(w.To) {
+		if m.flags&begun == 0 {
+			continue
+		}
+		if !counts(m.sent) {
+			aside++
 			continue
 		}
 		lr := f.legRows[j].get(i)
@@ -35,7 +47,7 @@ func (f *flowLedger) measure(j int, w Window) sample {
 		s.add(i, &m, lr)
 	}
 	slices.Sort(s.timed)
-	return s
+	return s, aside
 }
 
 func (s *sample) add(i int64, m *row, lr legRow) {
@@ -46,6 +58,7 @@ func (s *sample) add(i int64, m *row, lr legRow) {
 		if s.first < 0 {
 			s.first = i
 		}
+		s.mute += one(m.flags&toldFail == 0)
 		return
 	}
 	s.completed++
@@ -144,6 +157,14 @@ func (s *sample) latency(name string, q float64, over int, bound int64) objectiv
 	o := objective{name: "a " + name, share: q, exceptions: over, of: len(s.timed)}
 	if bound == 0 {
 		o.share = 0
+	}
+	if s.leg.reply && s.mute > 0 && bound > 0 {
+		o.exceptions, o.of = over+s.mute, s.completed+s.mute
+		o.breach = breach{kind: "failed", message: s.first, lives: s.lives,
+			granted: granted(q, o.of),
+			text: fmt.Sprintf("%d of %d had no answer, promised within %v", s.mute, s.offered,
+				time.Duration(bound))}
+		return o
 	}
 	o.breach = breach{kind: "late", message: s.firstLate, latency: true,
 		excess: s.quantile(q) - time.Duration(bound),

@@ -62,7 +62,7 @@ func TestDeadLetteringByTheBroker(t *testing.T) {
 			system := native()
 			verdicts := assertions.Judge(m.log.events(), implied(system),
 				assertions.Context{Topology: system})
-			got := findings(verdicts)
+			got := findings(verdicts, m.want)
 			if m.want == nil {
 				m.want = map[string][]string{}
 			}

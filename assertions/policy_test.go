@@ -198,7 +198,7 @@ func TestIdempotence(t *testing.T) {
 			"lake"),
 			func(e *history.Event) { e.Value = 2 }), only("idempotence[t]", "invalid",
 			"duplicated t-17")},
-		{"idempotence/never redelivered/unknown", valid(), only("idempotence[t]", "unknown")},
+		{"idempotence/never redelivered/untested", valid(), only("idempotence[t]", "untested")},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) { expect(t, c.log, c.want, assertions.Idempotence("t")) })

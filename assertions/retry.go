@@ -39,7 +39,8 @@ const shortest = 2 * time.Millisecond
 //
 // Evidence: Attempt, Publish, Call and Store rows. Pauses in which a breaker of the handler was
 // open, a fault was on the node, or which may hold a wait for a bulkhead, a rate limit or the pool
-// may be longer. Valid: there were tries, and all kept to it. Invalid: over-retried, short-gap,
+// may be longer. Valid: there were tries that failed, and all kept to it.
+// Untested: none failed. Invalid: over-retried, short-gap,
 // long-gap, after-success, after-permanent, over-delivered, or amplified. Unknown: no tries, or events were shed.
 //
 // It cannot see retries inside a client library or a sidecar, which make one row. Cost: one map
@@ -51,17 +52,18 @@ func Retry(p RetryParams) Check {
 }
 
 type retry struct {
-	ledger  *Ledger
-	p       RetryParams
-	rules   map[string]rule // by step, "" for the handler itself
-	open    map[tryKey]try
-	excuse  excuses
-	late    []lateTry
-	r       ruling
-	tries   int
-	retries int
-	excused int
-	again   int // redeliveries
+	ledger   *Ledger
+	p        RetryParams
+	rules    map[string]rule // by step, "" for the handler itself
+	open     map[tryKey]try
+	excuse   excuses
+	late     []lateTry
+	r        ruling
+	tries    int
+	retries  int
+	failures int // tries that did not succeed
+	excused  int
+	again    int // redeliveries
 	// deliveries is the broker's limit where it dead-letters by it, 0 for none.
 	deliveries int
 	waiting    string        // the handler's retry channel, "" for none
@@ -147,8 +149,6 @@ func (c *retry) Kinds() []history.Kind {
 		history.Fault}
 }
 
-func (c *retry) Idle() bool { return c.tries == 0 }
-
 func (c *retry) Observe(e *history.Event) {
 	if e.Kind == history.Breaker || e.Kind == history.Fault {
 		c.excuse.observe(e)
@@ -201,6 +201,7 @@ func (c *retry) try(e *history.Event, k tryKey) {
 		return
 	}
 	c.tries++
+	c.failures += one(e.Outcome != history.Ok)
 	last, failing := c.open[k]
 	if e.Attempt > 1 {
 		c.retries++
@@ -269,8 +270,8 @@ func (c *retry) Verdict() Verdict {
 		}
 		c.excused++
 	}
-	if c.tries == 0 {
-		c.r.lack("tries of %s.%s", c.p.Node, c.p.Handler)
+	if c.retries+c.failures == 0 {
+		c.r.trial("a failure in %s.%s, there was none in %d tries", c.p.Node, c.p.Handler, c.tries)
 	}
 	worst, wire := c.amplification()
 	c.r.count("tries", c.tries, "tries")

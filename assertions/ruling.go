@@ -6,12 +6,14 @@ import (
 )
 
 // ruling gathers what a checker has found and turns it into a verdict: doubts make it unknown,
-// else anomalies make it invalid, else lacks make it unknown, else it is valid.
+// else anomalies make it invalid, else lacks make it unknown, else trials that never came make it
+// untested, else it is valid.
 type ruling struct {
 	anomalies []Anomaly
 	more      int
 	doubts    []string // the history cannot be trusted on this
 	lacks     []string // evidence that valid would need
+	trials    []string // what would have put the promise to the test, and never came
 	figures   []Figure
 }
 
@@ -33,6 +35,11 @@ func (r *ruling) doubt(format string, args ...any) {
 
 func (r *ruling) lack(format string, args ...any) {
 	r.lacks = append(r.lacks, fmt.Sprintf(format, args...))
+}
+
+// trial notes what the promise is about and the run never had.
+func (r *ruling) trial(format string, args ...any) {
+	r.trials = append(r.trials, fmt.Sprintf(format, args...))
 }
 
 func (r *ruling) figure(name string, value float64, unit string) {
@@ -58,6 +65,8 @@ func (r *ruling) verdict(format string, args ...any) Verdict {
 		v.Summary = r.tally() + "; " + v.Summary
 	case len(r.lacks) > 0:
 		v.Value, v.Unknown = Unknown, strings.Join(r.lacks, "; ")
+	case len(r.trials) > 0:
+		v.Value, v.Untested = Untested, strings.Join(r.trials, "; ")
 	}
 	return v
 }

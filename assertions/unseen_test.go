@@ -82,9 +82,6 @@ func TestWhatHappensInsideCodeOfItsOwnIsUnknown(t *testing.T) {
 			Bulkhead("worker", "orders", ""), TTL("worker", "orders"),
 			DeadLetter(DeadLetterParams{Channel: "stream/orders.dead", Exactly: -1}),
 		}
-		for i := range checks {
-			checks[i].Implied = true
-		}
 		events := aside(dead)
 		iterate := func(yield func(*history.Event) bool) {
 			for i := range events {

@@ -20,6 +20,7 @@ type (
 		Tests    int     `xml:"tests,attr"`
 		Failures int     `xml:"failures,attr"`
 		Errors   int     `xml:"errors,attr"`
+		Skipped  int     `xml:"skipped,attr"`
 		Time     float64 `xml:"time,attr"`
 		Cases    []tcase `xml:"testcase"`
 	}
@@ -28,7 +29,11 @@ type (
 		Name    string   `xml:"name,attr"`
 		Failure *problem `xml:"failure,omitempty"`
 		Error   *problem `xml:"error,omitempty"`
+		Skipped *skip    `xml:"skipped,omitempty"`
 		Out     string   `xml:"system-out,omitempty"`
+	}
+	skip struct {
+		Message string `xml:"message,attr"`
 	}
 	problem struct {
 		Type    string `xml:"type,attr"`
@@ -38,13 +43,15 @@ type (
 )
 
 // JUnit writes the reports as JUnit XML: a suite a run, a case a verdict. An invalid verdict is a
-// failure; an unknown one is an error, since a check that could not be made is not a passed one.
+// failure; an unknown one is an error, since a check that could not be made is not a passed one; an
+// untested one is skipped.
 func JUnit(w io.Writer, all ...Report) error {
 	var doc suites
 	for _, r := range all {
 		names := namesOf(r)
 		s := suite{Name: Plain(r.Scenario), Tests: len(r.Verdicts), Time: r.Took.Seconds()}
-		_, s.Failures, s.Errors = Counts(r.Verdicts)
+		counts := CountsOf(r.Verdicts)
+		s.Failures, s.Errors, s.Skipped = counts.Invalid, counts.Unknown, counts.Untested
 		for _, v := range r.Verdicts {
 			s.Cases = append(s.Cases, junitCase(r, v, names))
 		}
@@ -72,6 +79,8 @@ func junitCase(r Report, v assertions.Verdict, names Names) tcase {
 		c.Out = said
 	case assertions.Invalid:
 		c.Failure = &problem{Type: Plain(v.Property), Message: said, Text: anomalyLines(v, names)}
+	case assertions.Untested:
+		c.Out, c.Skipped = said, &skip{Message: "untested, it takes " + Plain(names.In(v.Untested))}
 	default:
 		c.Error = &problem{Type: "unknown", Message: said, Text: unknownLines(v, names)}
 	}

@@ -66,7 +66,7 @@ func (p *page) markdownFlows(r Report) {
 		for _, s := range f.Sinks {
 			t.AppendRow(table.Row{
 				p.mark(f.Name), sent(f), f.Ok, p.mark(s.Node), s.Arrived, took(s.P50), took(s.P99),
-				mark(s.SLO),
+				mark(promisedWords(s)),
 			})
 		}
 	}

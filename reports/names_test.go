@@ -73,24 +73,27 @@ func TestOverall(t *testing.T) {
 		name   string
 		values []assertions.Value
 		want   assertions.Value
-		counts [3]int // valid, invalid, unknown
+		counts reports.Counts
 	}{
-		{"overall/nothing/unknown", nil, assertions.Unknown, [3]int{}},
+		{"overall/nothing/unknown", nil, assertions.Unknown, reports.Counts{}},
 		{"overall/all valid/valid", []assertions.Value{"valid", "valid"}, assertions.Valid,
-			[3]int{2, 0, 0}},
+			reports.Counts{Valid: 2}},
+		{"overall/untested changes nothing/valid", []assertions.Value{"valid", "untested"}, assertions.Valid,
+			reports.Counts{Valid: 1, Untested: 1}},
+		{"overall/untested and unknown/unknown", []assertions.Value{"untested", "unknown"},
+			assertions.Unknown, reports.Counts{Unknown: 1, Untested: 1}},
 		{"overall/one unknown/unknown", []assertions.Value{"valid", "unknown"}, assertions.Unknown,
-			[3]int{1, 0, 1}},
+			reports.Counts{Valid: 1, Unknown: 1}},
 		{"overall/one invalid/invalid", []assertions.Value{"unknown", "invalid", "valid"},
-			assertions.Invalid, [3]int{1, 1, 1}},
-		{"overall/no value/unknown", []assertions.Value{""}, assertions.Unknown, [3]int{0, 0, 1}},
+			assertions.Invalid, reports.Counts{Valid: 1, Invalid: 1, Unknown: 1}},
+		{"overall/no value/unknown", []assertions.Value{""}, assertions.Unknown, reports.Counts{Unknown: 1}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := reports.Overall(verdicts(tt.values...)); got != tt.want {
 				t.Errorf("overall %s, want %s", got, tt.want)
 			}
-			valid, invalid, unknown := reports.Counts(verdicts(tt.values...))
-			if diff := cmp.Diff(tt.counts, [3]int{valid, invalid, unknown}); diff != "" {
+			if diff := cmp.Diff(tt.counts, reports.CountsOf(verdicts(tt.values...))); diff != "" {
 				t.Errorf("counts (-want +got):\n%s", diff)
 			}
 		})

@@ -83,7 +83,8 @@ type Sink struct {
 	P50     time.Duration `json:"p50_ns"`
 	P99     time.Duration `json:"p99_ns"`
 	Max     time.Duration `json:"max_ns"`
-	SLO     string        `json:"slo,omitempty"` // as declared: "99.9% within 500ms"
+	SLO     string        `json:"slo,omitempty"`        // as declared: "99.9% within 500ms"
+	Broken  bool          `json:"slo_broken,omitempty"` // by messages that no fault may hurt
 }
 
 // Phase is a span of the run as it was.
@@ -118,14 +119,14 @@ type Suspect struct {
 }
 
 // Overall is the value of a whole set of verdicts: invalid when any is, else unknown when any is,
-// else valid. No verdict at all is unknown.
+// else valid. What was never put to the test changes nothing. No verdict at all is unknown.
 func Overall(verdicts []assertions.Verdict) assertions.Value {
 	value := assertions.Valid
 	for _, v := range verdicts {
 		switch v.Value {
 		case assertions.Invalid:
 			return assertions.Invalid
-		case assertions.Valid:
+		case assertions.Valid, assertions.Untested:
 		default:
 			value = assertions.Unknown
 		}
@@ -136,19 +137,24 @@ func Overall(verdicts []assertions.Verdict) assertions.Value {
 	return value
 }
 
-// Counts are how many verdicts have each value.
-func Counts(verdicts []assertions.Verdict) (valid, invalid, unknown int) {
+// Counts are how many verdicts have each value; one without a value is unknown.
+type Counts struct{ Valid, Invalid, Unknown, Untested int }
+
+// CountsOf counts verdicts by their value.
+func CountsOf(verdicts []assertions.Verdict) (c Counts) {
 	for _, v := range verdicts {
 		switch v.Value {
 		case assertions.Valid:
-			valid++
+			c.Valid++
 		case assertions.Invalid:
-			invalid++
+			c.Invalid++
+		case assertions.Untested:
+			c.Untested++
 		default:
-			unknown++
+			c.Unknown++
 		}
 	}
-	return valid, invalid, unknown
+	return c
 }
 
 // Seconds is a time of the run for people: seconds with milliseconds, "–" for none.

@@ -26,7 +26,8 @@ func Schema() ([]byte, error) {
 			of = s.Definitions[place[0]]
 		}
 		value, _ := of.Properties.Get(place[1])
-		value.Enum = []any{assertions.Valid, assertions.Invalid, assertions.Unknown}
+		value.Enum = []any{assertions.Valid, assertions.Invalid, assertions.Unknown,
+			assertions.Untested}
 	}
 	return json.MarshalIndent(s, "", "  ")
 }
@@ -62,7 +63,7 @@ var meanings = map[string]string{
 	"Report.File":      "the scenario's file as it was named",
 	"Report.Run":       "name of the run's folder",
 	"Report.Value": "invalid when any verdict is, else unknown when any is or there is " +
-		"none, else valid",
+		"none, else valid; what was untested changes nothing",
 	"Report.Stopped": "why the run ended early",
 	"Report.Suspects": "the wires and nodes most likely at fault, from the history alone, the " +
 		"likeliest first",
@@ -84,6 +85,8 @@ var meanings = map[string]string{
 	"Verdict.Flow":      "the flow that is judged; not there for the whole system",
 	"Verdict.Summary":   "one line with the deciding figures",
 	"Verdict.Unknown":   "what would make an unknown known",
+	"Verdict.Untested":  "what would put an untested promise to the test",
+	"Sink.Broken":       "the SLO is broken by messages that no fault may hurt",
 	"Verdict.Anomalies": "counterexamples, ten at most",
 	"Verdict.More":      "counterexamples beyond those",
 	"Verdict.Engines":   "what the verdict stands on",

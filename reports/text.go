@@ -53,14 +53,15 @@ func (p *page) head(r Report) {
 	p.printf("\n")
 }
 
-// countWords is "1 invalid, 2 unknown, 3 valid", without those that there are none of.
+// countWords is "1 invalid, 2 unknown, 3 valid, 4 untested", without those that there are none of.
 func countWords(verdicts []assertions.Verdict) string {
-	valid, invalid, unknown := Counts(verdicts)
+	counts := CountsOf(verdicts)
 	var words []string
 	for _, c := range []struct {
 		n    int
 		word string
-	}{{invalid, "invalid"}, {unknown, "unknown"}, {valid, "valid"}} {
+	}{{counts.Invalid, "invalid"}, {counts.Unknown, "unknown"}, {counts.Valid, "valid"},
+		{counts.Untested, "untested"}} {
 		if c.n > 0 {
 			words = append(words, fmt.Sprintf("%d %s", c.n, c.word))
 		}
@@ -71,9 +72,9 @@ func countWords(verdicts []assertions.Verdict) string {
 	return strings.Join(words, ", ")
 }
 
-// worstFirst is the verdicts in the order a reader wants: invalid, unknown, valid.
+// worstFirst is the verdicts in the order a reader wants: invalid, unknown, valid, untested.
 func worstFirst(verdicts []assertions.Verdict) []assertions.Verdict {
-	rank := map[assertions.Value]int{assertions.Invalid: -1, assertions.Valid: 1}
+	rank := map[assertions.Value]int{assertions.Invalid: -1, assertions.Valid: 1, assertions.Untested: 2}
 	return slices.SortedStableFunc(slices.Values(verdicts), func(a, b assertions.Verdict) int {
 		return cmp.Compare(rank[a.Value], rank[b.Value])
 	})
@@ -87,10 +88,13 @@ func (p *page) verdicts(r Report) {
 	p.put(s)
 }
 
-// measured is a verdict's summary, with what would make an unknown known.
+// measured is a verdict's summary, with what would make an unknown known, or test what was not.
 func measured(v assertions.Verdict) string {
 	if v.Value == assertions.Unknown && v.Unknown != "" {
 		return v.Summary + "; to know: " + v.Unknown
+	}
+	if v.Value == assertions.Untested {
+		return v.Summary + "; to test it: " + v.Untested
 	}
 	return v.Summary
 }
@@ -225,6 +229,21 @@ func bite(f Fault) string {
 	return strconv.FormatInt(f.Bite, 10)
 }
 
+// promised is a sink's SLO, and whether it is broken.
+func (p *page) promised(k Sink) string {
+	if k.Broken {
+		return p.paint(Plain(promisedWords(k)), red)
+	}
+	return Plain(promisedWords(k))
+}
+
+func promisedWords(k Sink) string {
+	if k.Broken {
+		return k.SLO + ": broken"
+	}
+	return k.SLO
+}
+
 func (p *page) flows(r Report) {
 	s := sheet{
 		header: []string{"flow", "sent", "accepted", "sink", "arrived", "p50", "p99", "max",
@@ -234,7 +253,7 @@ func (p *page) flows(r Report) {
 	for _, f := range r.Flows {
 		for i, k := range f.Sinks {
 			row := []string{"", "", "", p.plain(k.Node), number(k.Arrived), took(k.P50),
-				took(k.P99), took(k.Max), Plain(k.SLO)}
+				took(k.P99), took(k.Max), p.promised(k)}
 			if i == 0 {
 				row[0], row[1], row[2] = p.plain(f.Name), sent(f), number(f.Ok)
 			}

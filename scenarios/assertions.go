@@ -29,7 +29,7 @@ func (p *parser) assertions(assert, expect yamlpos.Value) {
 	}
 	names := spec.Of(s.Promise, faults, loaded)
 	written := spec.Parse(assert, names)
-	s.Assert.All = spec.Merge(spec.Implied(s.Promise, loaded), written)
+	s.Assert.All = spec.Merge(spec.Implied(s.Promise, loaded, faults), written)
 	s.Assert.Expect = spec.ParseExpect(expect, names)
 	s.Assert.Expected = expect.Present()
 	for _, a := range written {

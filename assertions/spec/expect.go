@@ -33,7 +33,7 @@ func (e Expectation) String() string {
 }
 
 // ParseExpect reads `expect:`: the word valid, or a list of verdicts that are not. Every verdict
-// that the list does not name must be valid.
+// that the list does not name must be valid, or never have been put to the test.
 func ParseExpect(v yamlpos.Value, names Names) []Expectation {
 	if v.IsScalar() && !v.Null() {
 		v.OneOf(string(assertions.Valid))
@@ -57,8 +57,7 @@ func parseExpectation(item yamlpos.Value, names Names) (Expectation, bool) {
 	var anomaly yamlpos.Value
 	item.Fields(map[string]func(yamlpos.Value){
 		"verdict": func(v yamlpos.Value) {
-			e.Verdict = assertions.Value(v.OneOf("valid", "invalid",
-				"unknown"))
+			e.Verdict = assertions.Value(v.OneOf("valid", "invalid", "unknown", "untested"))
 		},
 		"assertion": func(v yamlpos.Value) {
 			e.Assertion = v.String()
@@ -111,7 +110,7 @@ type Difference struct {
 func (d Difference) String() string { return d.Name + ": " + d.Text }
 
 // Compare holds verdicts against expectations: each expectation must be met by a verdict, and every
-// verdict that none names must be valid. A verdict that is named only in part (other handlers of
+// verdict that none names must be valid or untested. A verdict that is named only in part (other handlers of
 // the same word) may be valid too.
 func Compare(expect []Expectation, verdicts []assertions.Verdict) []Difference {
 	var all []Difference
@@ -123,7 +122,7 @@ func Compare(expect []Expectation, verdicts []assertions.Verdict) []Difference {
 	}
 	for _, v := range verdicts {
 		named := func(e Expectation) bool { return e.names(v) && (e.Verdict == v.Value) }
-		if v.Value != assertions.Valid && !slices.ContainsFunc(expect, named) {
+		if v.Value != assertions.Valid && v.Value != assertions.Untested && !slices.ContainsFunc(expect, named) {
 			all = append(all, Difference{v.Name, fmt.Sprintf("expected valid, got %s: %s", v.Value,
 				reason(v))})
 		}
@@ -174,6 +173,8 @@ func reason(v assertions.Verdict) string {
 	switch {
 	case v.Value == assertions.Unknown && v.Unknown != "":
 		return "needs " + v.Unknown
+	case v.Value == assertions.Untested:
+		return "never tried, it takes " + v.Untested
 	case len(v.Anomalies) > 0:
 		return v.Summary + ": " + v.Anomalies[0].Text
 	}

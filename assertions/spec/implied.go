@@ -6,15 +6,21 @@ import (
 )
 
 // Implied are the assertions that a topology makes without a word: for each flow under load
-// delivery, trace and (where it has a key) order; load, steady and conservation; and every policy
-// that is declared: retry, dead_letter, breaker, bulkhead, ttl. A policy that the run never comes
-// near gets no verdict.
-func Implied(t *topology.Topology, loaded []string) []Assertion {
-	names := Of(t, nil, loaded)
+// delivery, its slo, trace and (where it has a key) order; load, steady and conservation; that every
+// fault touched something; and every policy that is declared: retry, dead_letter, breaker, bulkhead,
+// ttl.
+func Implied(t *topology.Topology, loaded, faults []string) []Assertion {
+	names := Of(t, faults, loaded)
 	all := []assertions.Check{assertions.Steady(), assertions.Load()}
+	if len(faults) > 0 {
+		all = append(all, assertions.Faults(faults...))
+	}
 	for _, flow := range names.Loaded() {
 		all = append(all, assertions.Delivery(flow))
 		f := t.Flow(flow)
+		if assertions.HasSLO(f) {
+			all = append(all, assertions.SLO(flow))
+		}
 		if f.Key != "" && len(f.Sinks) > 0 {
 			all = append(all, assertions.Order(flow))
 		}
@@ -33,7 +39,6 @@ func Implied(t *topology.Topology, loaded []string) []Assertion {
 	}
 	out := make([]Assertion, len(all))
 	for i, c := range all {
-		c.Implied = true
 		out[i] = Assertion{Check: c}
 	}
 	return out

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -162,9 +163,24 @@ func (r *reader) assertions() []Assertion {
 			c.Name = r.args.name
 		}
 		all = append(all, Assertion{Check: c, Position: r.key.Position(), Fault: r.args.fault,
-			Recover: r.recover(), key: r.key})
+			Recover: r.recover(), Blast: r.blast(), key: r.key})
 	}
 	return all
+}
+
+// blast is what the assertion lets its fault hurt, nil where it does not say.
+func (r *reader) blast() map[string]time.Duration {
+	switch {
+	case r.word.name == "isolation" && r.args.blastRadiusGiven:
+		flows := map[string]time.Duration{}
+		for _, f := range r.args.blastRadius {
+			flows[f] = r.args.grace
+		}
+		return flows
+	case r.word.name == "recovery":
+		return map[string]time.Duration{r.args.flow: cmp.Or(r.args.within, assertions.DefaultWithin)}
+	}
+	return nil
 }
 
 // recover is the load that a recovery needs after the heal.

@@ -40,6 +40,9 @@ type Assertion struct {
 	Position diag.Position // zero for an implied one
 	Fault    string        // the fault that it leans on, "" for none
 	Recover  time.Duration // load it needs after the last heal: within + hold
+	// Blast is what the fault may hurt by this assertion's word: the declared radius of an isolation, the
+	// one flow of a recovery, each with its time after the heal; nil where it does not say.
+	Blast map[string]time.Duration
 
 	key yamlpos.Value
 }

@@ -101,7 +101,7 @@ func TestMistakes(t *testing.T) {
 	cases := []struct{ name, yaml, want string }{
 		{"word/unknown/nearest", "- deliver: {flow: partner}",
 			`s.yaml:1:3: unknown assertion "deliver", accepted: auth, breaker, bulkhead, conservation, ` +
-				`dead_letter, delivery, idempotence, isolation, load, order, recovery, retry and 3 more; ` +
+				`dead_letter, delivery, faults, idempotence, isolation, load, order, recovery and 5 more; ` +
 				`did you mean "delivery" [unknown-assertion]`},
 		{"key/unknown/nearest", "- delivery: {flw: partner}",
 			`s.yaml:1:14: unknown key "flw", accepted: flow, name; did you mean "flow" [unknown-key]`},
@@ -140,12 +140,12 @@ func TestMistakes(t *testing.T) {
 }
 
 func TestImplied(t *testing.T) {
-	want := []string{"steady", "load", "delivery[telemetry]", "order[telemetry]",
+	want := []string{"steady", "load", "faults", "delivery[telemetry]", "order[telemetry]",
 		"trace[telemetry]",
 		"delivery[alert]", "trace[alert]", "conservation", "dead_letter[stream/events.dead]",
 		"retry[worker1.records]", "breaker[worker1.records/store lake]"}
 	var got []string
-	all := spec.Implied(system(), []string{"telemetry"})
+	all := spec.Implied(system(), []string{"telemetry"}, []string{"outage"})
 	for _, a := range all {
 		got = append(got, a.Name)
 	}
@@ -156,8 +156,8 @@ func TestImplied(t *testing.T) {
 	v := yamlpos.Parse("s.yaml", []byte("- retry: {handler: worker1.records, amplification: 2}\n"+
 		"- recovery: {from: outage, flow: partner, within: 4s, hold: 1s}"), &diags)
 	merged := spec.Merge(all, spec.Parse(v, names()))
-	if len(merged) != len(all)+1 || merged[9].Implied ||
-		merged[9].Name != "retry[worker1.records]" {
+	if len(merged) != len(all)+1 || merged[10].Position.Line == 0 ||
+		merged[10].Name != "retry[worker1.records]" {
 		t.Errorf("a written assertion did not take the implied one's place")
 	}
 	if last := merged[len(merged)-1]; last.Recover != 5*time.Second || last.Fault != "outage" {

@@ -94,6 +94,19 @@ func messageWords() []word {
 			checks:    perFlow(assertions.Delivery),
 		},
 		{
+			name: "slo",
+			definition: "Over all messages of the flow that no fault may hurt, each sink's success share, " +
+				"p50 and p99, and the reply within its time, hold. A fault may hurt what an isolation " +
+				"assertion grants it: a flow of its blast radius, from the injection to the heal and the " +
+				"grace time (as long as a recovery grants the flow). A fault without one may hurt nothing.",
+			needs: "as many messages as each objective takes: 1/(1−s) for a share s, 100 for a p99, or 20 " +
+				"that are all within it; with fewer it is untested",
+			anomalies: []string{"failed", "late"},
+			fields:    []field{flowField(everyFlow), nameField()},
+			example:   "- slo: {flow: telemetry}",
+			checks:    perFlow(assertions.SLO),
+		},
+		{
 			name: "order",
 			definition: "Per key, sequence numbers at a sink never go back. Redelivered copies " +
 				"of a message the sink has seen, and redriven messages, stand aside and are " +
@@ -173,6 +186,18 @@ func runWords() []word {
 			fields:    []field{nameField()},
 			example:   "- load",
 			checks:    whole(assertions.Load),
+		},
+		{
+			name: "faults",
+			definition: "Every fault of the timeline was injected and touched something. One that touched " +
+				"nothing has tried nothing, and the run is unknown.",
+			needs:     "a bite of every fault",
+			anomalies: []string{},
+			fields:    []field{nameField()},
+			example:   "- faults",
+			checks: func(_ args, names Names) []assertions.Check {
+				return []assertions.Check{assertions.Faults(names.Faults()...)}
+			},
 		},
 		{
 			name: "steady",

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/faultline-sim/faultline/assertions"
 	"github.com/faultline-sim/faultline/reports"
 	"github.com/faultline-sim/faultline/scenarios/runner"
 )
@@ -166,13 +167,16 @@ func (t *terminal) printTested(one tested) {
 	}
 }
 
-// verdictWords is "24 valid" or "22 valid, as expected invalid: isolation".
+// verdictWords is "24 valid, 6 untested" or "22 valid; as expected: isolation invalid".
 func verdictWords(r reports.Report) string {
-	valid, _, _ := reports.Counts(r.Verdicts)
-	words := fmt.Sprintf("%d valid", valid)
+	counts := reports.CountsOf(r.Verdicts)
+	words := fmt.Sprintf("%d valid", counts.Valid)
+	if counts.Untested > 0 {
+		words += fmt.Sprintf(", %d untested", counts.Untested)
+	}
 	var others []string
 	for _, v := range r.Verdicts {
-		if v.Value != "valid" {
+		if v.Value != assertions.Valid && v.Value != assertions.Untested {
 			others = append(others, fmt.Sprintf("%s %s", v.Name, v.Value))
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -116,7 +117,37 @@ func contextOf(plan *scenarios.Plan, facts Facts) assertions.Context {
 			c.Predicted[a.Name] = plan.Promise.Predict(f.Nodes, f.Wires)
 		}
 	}
+	c.Blast = blasts(plan, c.Predicted)
 	return c
+}
+
+// blasts is what each fault may hurt: the radius that an isolation declares, else the predicted one,
+// each flow for as long as a recovery grants it.
+func blasts(plan *scenarios.Plan, predicted map[string][]string) map[string]assertions.Blast {
+	all := map[string]assertions.Blast{}
+	for _, a := range plan.Assert.All {
+		if a.Property != "isolation" {
+			continue
+		}
+		b := assertions.Blast{Flows: maps.Clone(a.Blast)}
+		if a.Blast == nil {
+			b.Flows = map[string]time.Duration{}
+			for _, f := range predicted[a.Fault] {
+				b.Flows[f] = 0
+			}
+		}
+		all[a.Fault] = b
+	}
+	for _, a := range plan.Assert.All {
+		if b, known := all[a.Fault]; known && a.Property == "recovery" {
+			for flow, within := range a.Blast {
+				if grace, in := b.Flows[flow]; in {
+					b.Flows[flow] = max(grace, within)
+				}
+			}
+		}
+	}
+	return all
 }
 
 // engineWords is "kafka: kfake v0.1 (imitation)".
@@ -158,12 +189,20 @@ func fill(r *reports.Report, plan *scenarios.Plan, l *assertions.Ledger) {
 		for _, sink := range s.Sinks {
 			f.Sinks = append(f.Sinks, reports.Sink{
 				Node: sink.Node, Arrived: sink.Arrived, P50: sink.P50, P99: sink.P99, Max: sink.Max,
-				SLO: sloWords(plan.Promise, s.Flow, sink.Node),
+				SLO: sloWords(plan.Promise, s.Flow, sink.Node), Broken: broken(r.Verdicts, s.Flow, sink.Node),
 			})
 		}
 		r.Flows = append(r.Flows, f)
 		r.Messages += s.Sent
 	}
+}
+
+// broken says that a verdict on a flow's SLO names a sink.
+func broken(verdicts []assertions.Verdict, flow, sink string) bool {
+	return slices.ContainsFunc(verdicts, func(v assertions.Verdict) bool {
+		return v.Property == "slo" && v.Flow == flow && v.Value == assertions.Invalid &&
+			slices.ContainsFunc(v.Anomalies, func(a assertions.Anomaly) bool { return a.Where == sink })
+	})
 }
 
 // widen takes one target's span of a fault into the fault's own.

@@ -23,6 +23,9 @@ func tell(t *testing.T, r Result) {
 				t.Error(text + "\n" + evidence(v) + r.foot())
 				return
 			}
+			if v.Value == assertions.Untested {
+				t.Skipf("untested: it takes %s", reports.Plain(v.Untested))
+			}
 			t.Logf("%s: %s", v.Value, reports.Plain(v.Summary))
 		})
 	}
@@ -55,6 +58,9 @@ func evidence(v assertions.Verdict) string {
 	fmt.Fprintf(&b, "%s: %s\n", strings.ToUpper(string(v.Value)), reports.Plain(v.Summary))
 	if v.Value == assertions.Unknown && v.Unknown != "" {
 		fmt.Fprintf(&b, "to know: %s\n", reports.Plain(v.Unknown))
+	}
+	if v.Value == assertions.Untested {
+		fmt.Fprintf(&b, "to test it: %s\n", reports.Plain(v.Untested))
 	}
 	for _, a := range v.Anomalies {
 		fmt.Fprintf(&b, "  %s: %s\n", reports.Plain(a.Kind), reports.Plain(a.Text))
