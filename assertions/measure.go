@@ -23,24 +23,25 @@ type sample struct {
 
 // measure takes one leg over the messages that were meant to be sent in a window.
 func (f *flowLedger) measure(j int, w Window) sample {
-	s, _ := f.sample(j, func(sent int64) bool { return sent >= int64(w.From) && sent < int64(w.To) })
+	s, _ := f.sample(j, func(m *row, _ legRow) bool {
+		return m.sent >= int64(w.From) && m.sent < int64(w.To)
+	})
 	return s
 }
 
-// sample takes one leg over the messages that were meant to be sent at times that count, and says how
-// many were not.
-func (f *flowLedger) sample(j int, counts func(sent int64) bool) (s sample, aside int) {
+// sample takes one leg over the messages that count, and says how many do not.
+func (f *flowLedger) sample(j int, counts func(*row, legRow) bool) (s sample, aside int) {
 	s = sample{leg: f.route.legs[j], first: -1, firstLate: -1}
 	for i := range f.size {
 		m := f.rows.get(i)
 		if m.flags&begun == 0 {
 			continue
 		}
-		if !counts(m.sent) {
+		lr := f.legRows[j].get(i)
+		if !counts(&m, lr) {
 			aside++
 			continue
 		}
-		lr := f.legRows[j].get(i)
 		if lr.state&(arrived|foundThere) == 0 && lr.state&legFiltered != 0 {
 			continue
 		}

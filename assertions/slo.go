@@ -21,8 +21,9 @@ import (
 //
 // Evidence: Produce and Derive rows, arrivals and Found rows, Fault rows. Valid: there were enough
 // messages for each objective, and all hold. Invalid: one does not (failed, late). Untested: there
-// were too few messages to judge one, and it was not broken. Unknown: no messages, events were shed,
-// or a breach while the harness itself was delayed.
+// were too few messages to judge one, and it was not broken. Unknown: no messages, no end, events were shed,
+// a breach while the harness itself was delayed, or messages that were still on their way when the drain
+// ended.
 //
 // It cannot tell which fault broke what, only that nothing allowed it. Cost: one pass over the rows
 // for each sink. Source: Google SRE book, Service Level Objectives.
@@ -56,7 +57,7 @@ func (c *slo) Observe(*history.Event) {}
 
 func (c *slo) Verdict() Verdict {
 	var r ruling
-	r.sound(c.ledger)
+	r.complete(c.ledger)
 	f := c.ledger.flow(c.flow)
 	if f == nil || f.begun == 0 {
 		r.lack("messages: flow %q has none in this run", c.flow)
@@ -65,8 +66,11 @@ func (c *slo) Verdict() Verdict {
 	allowed := c.allowed()
 	judged, excused := 0, 0
 	for j := range f.route.legs {
-		s, aside := f.measureBut(j, allowed)
-		judged, excused = max(judged, s.offered), max(excused, aside)
+		s, aside, moving := c.ledger.measureBut(f, j, allowed)
+		judged, excused = max(judged, s.offered), max(excused, aside-moving)
+		if moving > 0 {
+			r.lack("a longer drain: %d messages were on their way to %s at its end", moving, s.leg.name())
+		}
 		c.leg(f, &s, &r)
 	}
 	r.count("judged", judged, "messages")
@@ -118,18 +122,23 @@ func (c Context) mayHurt(fault, flow string) (grace time.Duration, in bool) {
 }
 
 // measureBut takes one leg over all messages but those that were meant to be sent in some windows, or
-// so short before one that it may have met them, and counts these.
-func (f *flowLedger) measureBut(j int, windows []Window) (s sample, aside int) {
+// so short before one that it may have met them, and those that were on their way when the drain ended; it
+// counts these.
+func (l *Ledger) measureBut(f *flowLedger, j int, windows []Window) (s sample, aside, moving int) {
+	standing := l.standing(f)
 	before := int64(underWay)
 	if p99 := f.route.legs[j].p99; p99 > 0 {
 		before = p99
 	}
-	return f.sample(j, func(sent int64) bool {
+	s, aside = f.sample(j, func(m *row, lr legRow) bool {
 		for _, w := range windows {
-			if sent >= int64(w.From)-before && sent < int64(w.To) {
+			if m.sent >= int64(w.From)-before && m.sent < int64(w.To) {
 				return false
 			}
 		}
-		return true
+		waits := lr.state&settledBits == 0 && f.owes(m) && l.moving(m, standing)
+		moving += one(waits)
+		return !waits
 	})
+	return s, aside, moving
 }

@@ -63,3 +63,9 @@ func (c *Code) AwaitReturn() {
 		c.Await()
 	}
 }
+
+// OwnCode is a node that runs code of the user's own: the history has no rows of what it does.
+type OwnCode interface {
+	Node
+	RunsOwnCode()
+}

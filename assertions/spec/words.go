@@ -93,19 +93,7 @@ func messageWords() []word {
 			example:   "- delivery: {flow: telemetry}",
 			checks:    perFlow(assertions.Delivery),
 		},
-		{
-			name: "slo",
-			definition: "Over all messages of the flow that no fault may hurt, each sink's success share, " +
-				"p50 and p99, and the reply within its time, hold. A fault may hurt what an isolation " +
-				"assertion grants it: a flow of its blast radius, from the injection to the heal and the " +
-				"grace time (as long as a recovery grants the flow). A fault without one may hurt nothing.",
-			needs: "as many messages as each objective takes: 1/(1−s) for a share s, 100 for a p99, or 20 " +
-				"that are all within it; with fewer it is untested",
-			anomalies: []string{"failed", "late"},
-			fields:    []field{flowField(everyFlow), nameField()},
-			example:   "- slo: {flow: telemetry}",
-			checks:    perFlow(assertions.SLO),
-		},
+		sloWord(),
 		{
 			name: "order",
 			definition: "Per key, sequence numbers at a sink never go back. Redelivered copies " +
@@ -158,6 +146,22 @@ func messageWords() []word {
 				return []assertions.Check{assertions.Auth(a.flow, a.atLeast)}
 			},
 		},
+	}
+}
+
+func sloWord() word {
+	return word{
+		name: "slo",
+		definition: "Over all messages of the flow that no fault may hurt, each sink's success share, " +
+			"p50 and p99, and the reply within its time, hold. A fault may hurt what an isolation " +
+			"assertion grants it: a flow of its blast radius, from the injection to the heal and the " +
+			"grace time (as long as a recovery grants the flow). A fault without one may hurt nothing.",
+		needs: "as many messages as each objective takes: 1/(1−s) for a share s, 100 for a p99, or 20 " +
+			"that are all within it; with fewer it is untested",
+		anomalies: []string{"failed", "late"},
+		fields:    []field{flowField(everyFlow), nameField()},
+		example:   "- slo: {flow: telemetry}",
+		checks:    perFlow(assertions.SLO),
 	}
 }
 

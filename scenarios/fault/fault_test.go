@@ -89,7 +89,7 @@ func TestWhatAnAbsentNodeIsToBlameFor(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &stage{recorder: record.Off(), topology: queue(), now: tt.healed}
-			tally := count(s, touching(s.topology, "worker"))
+			tally := count(s, touching(s, "worker"))
 			defer tally.Close()
 			if tt.healed > 0 {
 				tally.healed()

@@ -9,7 +9,6 @@ import (
 	"github.com/faultline-sim/faultline/assertions/history"
 	"github.com/faultline-sim/faultline/scenarios"
 	"github.com/faultline-sim/faultline/simulators"
-	"github.com/faultline-sim/faultline/topology"
 )
 
 // down is a node that was stopped, killed, paused, restarted or replaced, or whose use of the
@@ -45,7 +44,7 @@ func onNode(ctx context.Context, s Stage, node string, f *scenarios.Fault) (Inje
 	if !ok {
 		return nil, fmt.Errorf("node %q has nothing that can be ended", node)
 	}
-	d := &down{tally: count(s, touching(s.Topology(), node))}
+	d := &down{tally: count(s, touching(s, node))}
 	var err error
 	if d.restore, err = endReplicas(ctx, r, f); err != nil {
 		healing := d.Heal(context.WithoutCancel(ctx))
@@ -110,8 +109,10 @@ func endReplica(
 
 // touching matches what a node's absence does to flow messages: operations to it that do not end
 // well and connections that drop, whenever that shows; and until the heal messages put in a channel
-// that it consumes, and messages begun that enter the system by it.
-func touching(t *topology.Topology, node string) match {
+// that it consumes, and messages begun that enter the system by it, or that come to it from a program of
+// one's own, which tells nothing of what it meets.
+func touching(s Stage, node string) match {
+	t := s.Topology()
 	wires, channels, sources := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, w := range t.Wires() {
 		if w.From == node || w.To == node {
@@ -130,6 +131,12 @@ func touching(t *topology.Topology, node string) match {
 		for _, path := range f.Paths {
 			if len(path) > 1 && path[1].Node == node {
 				sources[f.Name] = true
+			}
+			for i := 1; i < len(path); i++ {
+				if before := path[i-1]; path[i].Node == node && before.Channel == "" {
+					_, unseen := s.Simulator(before.Node).(simulators.OwnCode)
+					sources[f.Name] = sources[f.Name] || unseen
+				}
 			}
 		}
 	}

@@ -21,6 +21,9 @@ const (
 	watchAfter = 2 * time.Second
 	// biteEvery is how often a fault in force tells its bite.
 	biteEvery = 500 * time.Millisecond
+	// behind is how long after its planned time an act begins and ends. In virtual time much happens at
+	// round times, such as the sending of messages, and of two things at one time either may be first.
+	behind = 503 * time.Nanosecond
 )
 
 // timeline marks the phases that the plan's clock decides and does every act at its time, each in a
@@ -34,7 +37,7 @@ func (r *run) timeline(ctx context.Context) error {
 	c.start("phase recover", func(ctx context.Context) error { return r.enter(ctx, scenarios.PhaseRecover) })
 	for _, a := range r.plan.Acts {
 		c.start("act "+a.Name, func(ctx context.Context) error {
-			if err := r.waitUntil(ctx, r.origin+int64(a.At)); err != nil {
+			if err := r.waitUntil(ctx, r.origin+int64(a.At+behind)); err != nil {
 				return err
 			}
 			return r.act(ctx, a)
@@ -92,7 +95,7 @@ func (r *run) fault(ctx context.Context, a scenarios.Act) error {
 
 // watch tells the bite of a fault while it lasts; its error says that the run is being stopped.
 func (r *run) watch(ctx context.Context, a scenarios.Act, i fault.Injection) error {
-	end := r.origin + int64(a.End())
+	end := r.origin + int64(a.End()+behind)
 	for now := r.recorder.Now(); now < end; now = r.recorder.Now() {
 		if err := r.waitUntil(ctx, min(end, now+int64(biteEvery))); err != nil {
 			return err

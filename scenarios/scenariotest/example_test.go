@@ -93,8 +93,10 @@ func ExampleProcess() {
 	// clock: virtual
 	// steady valid
 	// load valid
+	// faults valid
 	// delivery[order] invalid
 	//   an order is lost
+	// slo[order] valid
 	// trace[order] valid
 	// conservation invalid
 	//   an order is lost
@@ -134,10 +136,12 @@ func Example() {
 	// Output:
 	// steady valid
 	// load valid
+	// faults valid
 	// delivery[order] valid
+	// slo[order] untested
 	// order[order] valid
 	// trace[order] valid
 	// conservation valid
-	// dead_letter[stream/orders.dead] valid
-	// retry[worker.orders] valid
+	// dead_letter[stream/orders.dead] untested
+	// retry[worker.orders] untested
 }

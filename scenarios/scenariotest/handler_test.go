@@ -28,10 +28,10 @@ func few(m scenariotest.Message) bool {
 }
 
 func TestHandlers(t *testing.T) {
-	failed := map[string]string{"steady": "unknown failed"}
+	failed := map[string]string{"steady": "unknown failed", "slo[order]": "invalid failed"}
 	blocked := map[string]string{
 		"steady": "unknown failed", "delivery[order]": "unknown", "conservation": "unknown",
-		"order[order]": "unknown", "trace[order]": "unknown",
+		"order[order]": "unknown", "trace[order]": "unknown", "slo[order]": "invalid failed",
 	}
 	playAll(t, map[string]situation{
 		"delivery/handler works/valid": {ordersCut, handler(

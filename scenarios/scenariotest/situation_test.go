@@ -69,10 +69,11 @@ func results(t *testing.T, all map[string]situation) map[string]scenariotest.Res
 	return got
 }
 
-// notValid are the verdicts that are not valid, each with its first anomaly; nil when all are.
+// notValid are the verdicts that are not valid, each with its first anomaly, but for those that the
+// run never put to the test; nil when there are none.
 func notValid(r scenariotest.Result) (found map[string]string) {
 	for _, v := range r.Report.Verdicts {
-		if v.Value == "valid" {
+		if v.Value == "valid" || v.Value == "untested" {
 			continue
 		}
 		if found == nil {

@@ -33,7 +33,7 @@ type Elsewhere struct {
 	served   chan struct{} // closed when the server has ended
 }
 
-var _ simulators.Node = (*Elsewhere)(nil)
+var _ simulators.OwnCode = (*Elsewhere)(nil)
 
 // NewElsewhere makes a node whose Own has an Endpoint. Nothing listens yet.
 func NewElsewhere(env *simulators.Env, n *topology.Node) *Elsewhere {
@@ -42,6 +42,9 @@ func NewElsewhere(env *simulators.Env, n *topology.Node) *Elsewhere {
 
 // Name is the node's full name.
 func (e *Elsewhere) Name() string { return e.node.Name }
+
+// RunsOwnCode says that nothing is seen of what the node does.
+func (e *Elsewhere) RunsOwnCode() {}
 
 // Start returns when the endpoint takes connections and callers can reach it.
 func (e *Elsewhere) Start(ctx context.Context) error {
