@@ -190,6 +190,7 @@ func (l *Ledger) message(e *history.Event) {
 func (l *Ledger) birth(e *history.Event) {
 	if e.Kind == history.Derive {
 		l.born[birth{subject{e.ParentFlow, e.Parent}, e.Step}] = subject{e.Flow, e.Message}
+		l.originate(e)
 		return
 	}
 	k := birth{subject{e.Flow, e.Message}, e.Step}

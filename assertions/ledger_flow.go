@@ -15,6 +15,8 @@ type flowLedger struct {
 	size    int64 // one more than the highest number seen
 	rows    column[row]
 	legRows []column[legRow]
+	// origins are, of derived messages, µs from the send of what they were born of until their birth.
+	origins column[uint32]
 	hops    map[hopKey]*hop
 	kinds   []*hop
 	bits    int  // of row.hops given to kinds so far

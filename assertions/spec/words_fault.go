@@ -58,10 +58,16 @@ func recoveryWord() word {
 	flow.needed = true
 	return word{
 		name: "recovery",
-		definition: "The time from the fault's heal until completed ÷ offered (by intended send " +
-			"time) is back at its steady value, p99 is within the SLO and the backlog is gone, " +
-			"and all three hold for the hold time. First success is not recovery.",
-		needs:     "a fault that bit and healed, and load for within + hold after the heal",
+		definition: "The time from the fault's heal until the flow is well, and stays so for the " +
+			"hold time and for at least 20 messages. In buckets from the heal on, by the time at " +
+			"which messages were due (a derived one with its parent): completed ÷ offered is back at " +
+			"its steady value, something arrives where something waits, no more than 1 % of the last " +
+			"100 messages is over the p99 (without one: 5 times the steady p99 and one second), and a " +
+			"derived flow has the births that it is owed at its steady rate. The backlog, from exact " +
+			"times, is within its steady bound: half as much again as its steady maximum, and what " +
+			"comes in one bucket. First success is not recovery.",
+		needs: "a fault that bit and healed, load for within + hold after the heal, and 20 messages " +
+			"from the recovery on",
 		anomalies: []string{"late-recovery"},
 		fields: []field{
 			faultField("from", "the fault whose heal the time counts from"),
