@@ -1,6 +1,11 @@
 package assertions
 
-import "github.com/faultline-sim/faultline/assertions/history"
+import (
+	"slices"
+	"sort"
+
+	"github.com/faultline-sim/faultline/assertions/history"
+)
 
 // originate notes how long after the send of its parent a derived message was born. A parent that is
 // itself derived counts from its own parent's send, and so on up to a message that a source sent.
@@ -26,17 +31,19 @@ func (f *flowLedger) due(i int64, m *row) int64 {
 	return m.sent - 1000*int64(f.origins.get(i))
 }
 
-// dueIn counts the messages that were meant to be sent in a window.
-func (f *flowLedger) dueIn(w Window) (n int) {
+// dueIn are the times at which messages were due in a window, sorted.
+func (f *flowLedger) dueIn(w Window) (times []int64) {
 	for i := range f.size {
 		m := f.rows.get(i)
 		if m.flags&begun == 0 {
 			continue
 		}
-		at := f.due(i, &m)
-		n += one(at >= int64(w.From) && at < int64(w.To))
+		if at := f.due(i, &m); w.has(at) {
+			times = append(times, at)
+		}
 	}
-	return n
+	slices.Sort(times)
+	return times
 }
 
 // births are how many messages of a derived flow were born of how many parents, which were sent in
@@ -57,7 +64,35 @@ func (l *Ledger) births(f *flowLedger, w Window) births {
 	if parent == nil {
 		return births{}
 	}
-	return births{born: f.dueIn(w), parents: parent.dueIn(w)}
+	return births{born: len(f.dueIn(w)), parents: len(parent.dueIn(w))}
+}
+
+// scarcest looks for a span of a window in which fewer messages of a derived flow were born than
+// chance explains: over the whole of it, and over spans just long enough for the lack of all births
+// to be noticed, each half as far on as the one before. It gives the whole where there is none.
+func (l *Ledger) scarcest(f *flowLedger, w Window, steady births) (whole births, yes bool) {
+	if l.parent(f) == nil {
+		return births{}, false
+	}
+	born, parents := f.dueIn(w), l.parent(f).dueIn(w)
+	whole = births{born: len(born), parents: len(parents)}
+	if whole.scarce(steady) || !whole.telling(steady) {
+		return whole, whole.scarce(steady)
+	}
+	enough := sort.Search(len(parents), func(n int) bool {
+		return births{parents: n}.telling(steady)
+	})
+	for from := 0; from+enough <= len(parents); from += max(1, enough/2) {
+		first, _ := slices.BinarySearch(born, parents[from])
+		last := len(born)
+		if from+enough < len(parents) {
+			last, _ = slices.BinarySearch(born, parents[from+enough])
+		}
+		if part := (births{born: last - first, parents: enough}); part.scarce(steady) {
+			return part, true
+		}
+	}
+	return whole, false
 }
 
 // owed is how many births are owed of so many parents, at the rate of these births.

@@ -19,15 +19,19 @@ func isolationWord() word {
 		definition: "From the fault's injection to its heal and the grace time, each flow " +
 			"outside the declared blast radius keeps its SLO, completes no smaller a share than " +
 			"in its own steady phase (tolerance) and has a p99 of at most slower times its " +
-			"steady p99 and one second more. Declared, predicted and measured blast radius stand " +
-			"side by side.",
-		needs: "a fault that bit, and enough messages outside for each SLO: 1/(1−s) for a share " +
-			"s (99.9 % needs 1000), 100 for a p99, or 20 that are all within it",
+			"steady p99 and one second more. A derived flow counts from its parent's send, and has " +
+			"the births that it is owed at its steady rate. Declared, predicted and measured blast " +
+			"radius stand side by side.",
+		needs: "a fault that bit, and enough messages of each flow that is judged: for its SLO " +
+			"1/(1−s) for a share s (99.9 % needs 1000), 100 for a p99, or 20 that are all within it; " +
+			"without one 20 in the steady phase and 20 in the fault's window, or 20 there that all do well",
 		anomalies: []string{"leaked"},
 		fields: []field{
 			faultField("during", "the fault"),
 			{name: "blast_radius", shape: "flows", doc: "flows that the fault may hurt",
 				preset: "what the graph predicts", read: (*reader).blastRadius},
+			{name: "flows", shape: "flows", doc: "flows that are judged",
+				preset: "all outside the blast radius", read: (*reader).flows},
 			{name: "grace", shape: "duration", doc: "time after the heal that counts as well",
 				preset: "2s",
 				read:   span(func(a *args) *time.Duration { return &a.grace })},
@@ -39,11 +43,11 @@ func isolationWord() word {
 				read:   func(r *reader, v yamlpos.Value) { r.args.slower = v.Float(1, 1e6) }},
 			nameField(),
 		},
-		example: "- isolation: {during: outage, blast_radius: [partner]}",
+		example: "- isolation: {during: outage, blast_radius: [partner], flows: [telemetry]}",
 		checks: func(a args, _ Names) []assertions.Check {
 			return []assertions.Check{assertions.Isolation(assertions.IsolationParams{
 				During: a.fault, BlastRadius: a.blastRadius, Predicted: !a.blastRadiusGiven,
-				Grace: a.grace, Tolerance: a.share, Slower: a.slower})}
+				Flows: a.flows, Grace: a.grace, Tolerance: a.share, Slower: a.slower})}
 		},
 	}
 }
