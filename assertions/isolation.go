@@ -16,8 +16,9 @@ type IsolationParams struct {
 	Name        string   // "" is "isolation[<fault>]"
 	During      string   // the fault
 	BlastRadius []string // flows that the fault may hurt
-	// Flows are the flows that are judged; none are all outside the blast radius. What befell the
-	// others is measured only, and too little load on them is no lack.
+	// Flows are the flows that are judged, whatever the graph predicts of them; none are all outside
+	// the blast radius. What befell the others is measured only, and too little load on them is no
+	// lack.
 	Flows []string
 	// Predicted takes the blast radius from the graph instead of BlastRadius.
 	Predicted bool
@@ -102,7 +103,7 @@ func (c *isolation) Verdict() Verdict {
 	predicted, known := c.predicted(spans)
 	if c.p.Predicted {
 		declared = predicted
-		if !known && len(spans) > 0 {
+		if !known && len(spans) > 0 && len(c.p.Flows) == 0 {
 			r.lack("a blast_radius: the graph predicts none for a fault without a wire or node")
 		}
 	}
@@ -136,8 +137,10 @@ func (c *isolation) window(spans []FaultSpan) Window {
 
 // asks says whether a flow is judged, not only measured.
 func (c *isolation) asks(f *flowLedger, declared []string) bool {
-	return !slices.Contains(declared, f.name) &&
-		(len(c.p.Flows) == 0 || slices.Contains(c.p.Flows, f.name))
+	if len(c.p.Flows) > 0 {
+		return slices.Contains(c.p.Flows, f.name) && !slices.Contains(c.p.BlastRadius, f.name)
+	}
+	return !slices.Contains(declared, f.name)
 }
 
 // predicted is the blast radius that the graph gives for the fault: the runner's, else one from the

@@ -167,7 +167,8 @@ func (f *flowLedger) hop(m *row, e *history.Event, r *routes, now *passage) {
 		return
 	}
 	h.tries++
-	if m.hops&h.tried == 0 {
+	now.tried, now.first = true, m.hops&h.tried == 0
+	if now.first {
 		h.distinct++
 	}
 	m.hops |= h.tried

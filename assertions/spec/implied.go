@@ -7,7 +7,7 @@ import (
 
 // Implied are the assertions that a topology makes without a word: for each flow under load
 // delivery, trace and (where it has a key) order; load, steady and conservation; and every policy
-// that is declared: retry, dead_letter, breaker, bulkhead, ttl. A policy that the run never comes
+// that is declared: retry, a fleet's reconnect, dead_letter, breaker, bulkhead, ttl. A policy that the run never comes
 // near gets no verdict.
 func Implied(t *topology.Topology, loaded []string) []Assertion {
 	names := Of(t, nil, loaded)
@@ -27,6 +27,10 @@ func Implied(t *topology.Topology, loaded []string) []Assertion {
 		all = append(all, deadLetterWord().checks(args{channel: ref, count: -1}, names)...)
 	}
 	for _, n := range t.Nodes {
+		if n.Kind == topology.Fleet && n.Session.Reconnect.Initial > 0 {
+			all = append(all, placed(assertions.Reconnects(n.Name), args{node: n.Name,
+				handler: "reconnect"}, names)...)
+		}
 		for _, h := range n.Handlers {
 			all = append(all, handlerChecks(t, args{node: n.Name, handler: h.Name}, h, names)...)
 		}
