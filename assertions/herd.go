@@ -10,7 +10,7 @@ import (
 
 // herds looks for retries, or reconnects, of many callers that fall into the same instants.
 //
-// Definition: a cohort are the callers (messages, members of a fleet) that failed within one instant,
+// Definition: a cohort are the callers (messages, batches, members of a fleet) that failed within one instant,
 // 10 ms, at the same place and for the n-th time, and that tried again no later than 10 ms after the
 // longest declared pause: who waited longer waited for something else. It counts when it has at least
 // 10 callers and is a burst: at least 5 times what failed in an instant on average, half a second to
@@ -20,9 +20,9 @@ import (
 //     tenth of that range, 1 ms to 10 ms, and pauses that are spread evenly over the range would put
 //     as many callers into any one instant at most once in a million times (the chance that of all
 //     others so many fall into the instant that one of them begins, times how many there are);
-//   - where it declares none (the range is below 2 ms): they are at least half of the cohort.
+//   - where it declares a pause without jitter: they are at least 20, and half of the cohort.
 //
-// A cohort whose tries were made while the harness stood still for longer than an instant is left
+// Where tries follow at once, or their range is below 2 ms, nothing can be told. A cohort whose tries were made while the harness stood still for longer than an instant is left
 // out. The first 2^18 retries of a place are looked at. Source: Brooker, Exponential Backoff and Jitter.
 type herds struct {
 	tries map[herdKey][]again
@@ -36,10 +36,19 @@ type herdKey struct {
 	least, most time.Duration
 }
 
+// caller is who tries again: a message; a member of a fleet, by its replica; or a replica with a batch
+// of messages, which has one try that began at one time and a row for each of them.
+type caller struct {
+	subject
+	replica int32
+	start   int64
+}
+
 // again is one caller that tried again: when it had failed, and when it began the next try.
 type again struct {
-	subject
-	failed, start int64
+	caller
+	about         subject // a message of it
+	failed, began int64
 }
 
 // herd is a cohort that tried again together.
@@ -50,18 +59,19 @@ type herd struct {
 }
 
 const (
-	instant     = 10 * time.Millisecond
-	leastHerd   = 10
-	burstTimes  = 5
-	aroundBurst = time.Second
-	unspread    = 2 * time.Millisecond
-	mostTried   = 1 << 18
+	instant       = 10 * time.Millisecond
+	leastHerd     = 10
+	leastUnspread = 20 // where no jitter is declared
+	burstTimes    = 5
+	aroundBurst   = time.Second
+	unspread      = 2 * time.Millisecond
+	mostTried     = 1 << 18
 )
 
 func newHerds() herds { return herds{tries: map[herdKey][]again{}} }
 
 func (h *herds) add(k herdKey, a again) {
-	if h.n < mostTried && time.Duration(a.start-a.failed) <= k.most+instant {
+	if h.n < mostTried && time.Duration(a.began-a.failed) <= k.most+instant {
 		h.tries[k] = append(h.tries[k], a)
 		h.n++
 	}
@@ -72,7 +82,7 @@ func (h *herds) find(l *Ledger) (found []herd) {
 	for k := range maps.Keys(h.tries) {
 		for _, cohort := range cohorts(h.tries[k]) {
 			if a, ok := k.together(cohort, l); ok {
-				found = append(found, herd{k, cohort[0].start, a})
+				found = append(found, herd{k, cohort[0].began, a})
 			}
 		}
 	}
@@ -86,7 +96,7 @@ func (h *herds) find(l *Ledger) (found []herd) {
 // cohorts are the bursts of failures among tries of one place, each caller once.
 func cohorts(all []again) (bursts [][]again) {
 	slices.SortFunc(all, func(a, b again) int {
-		return cmp.Or(cmp.Compare(a.failed, b.failed), cmp.Compare(a.start, b.start))
+		return cmp.Or(cmp.Compare(a.failed, b.failed), cmp.Compare(a.began, b.began))
 	})
 	near := func(from int, at int64) int {
 		i, _ := slices.BinarySearchFunc(all[from:], at, func(a again, at int64) int {
@@ -110,14 +120,14 @@ func cohorts(all []again) (bursts [][]again) {
 
 // callers are the tries by when they began, the first one of each caller.
 func callers(tries []again) (cohort []again) {
-	seen := map[subject]bool{}
+	seen := map[caller]bool{}
 	for _, a := range tries {
-		if !seen[a.subject] {
-			seen[a.subject] = true
+		if !seen[a.caller] {
+			seen[a.caller] = true
 			cohort = append(cohort, a)
 		}
 	}
-	slices.SortFunc(cohort, func(a, b again) int { return cmp.Compare(a.start, b.start) })
+	slices.SortFunc(cohort, func(a, b again) int { return cmp.Compare(a.began, b.began) })
 	return cohort
 }
 
@@ -125,7 +135,7 @@ func callers(tries []again) (cohort []again) {
 func (k herdKey) together(cohort []again, l *Ledger) (Anomaly, bool) {
 	spread := k.most - k.least
 	width := instant
-	if spread >= unspread {
+	if spread > 0 {
 		width = min(instant, max(time.Millisecond, spread/10))
 	}
 	first, most := crowded(cohort, int64(width))
@@ -133,21 +143,24 @@ func (k herdKey) together(cohort []again, l *Ledger) (Anomaly, bool) {
 		return Anomaly{}, false
 	}
 	at := cohort[first]
-	last := cohort[first+most-1].start
-	if time.Duration(l.stood(Window{time.Duration(at.start), time.Duration(last) + 1})) > instant {
+	last := cohort[first+most-1].began
+	if time.Duration(l.stood(Window{time.Duration(at.began), time.Duration(last) + 1})) > instant {
 		return Anomaly{}, false
 	}
-	return Anomaly{Kind: "herd", Flow: at.flow, Message: at.message, Text: fmt.Sprintf(
+	return Anomaly{Kind: "herd", Flow: at.about.flow, Message: at.about.message, Text: fmt.Sprintf(
 		"%d of %d callers that failed together at %v tried again (%d) within %v at %v, "+
 			"declared pause %v to %v", most, len(cohort), seconds(at.failed), k.attempt,
-		time.Duration(last-at.start).Round(time.Millisecond/10), seconds(at.start), k.least, k.most)}, true
+		time.Duration(last-at.began).Round(time.Millisecond/10), seconds(at.began), k.least, k.most)}, true
 }
 
 // tooMany says whether so many of a cohort in one instant are more than the declared jitter explains.
 func (k herdKey) tooMany(most, cohort int, width time.Duration) bool {
 	spread := k.most - k.least
-	if spread < unspread {
-		return 2*most >= cohort
+	switch {
+	case k.most == 0 || spread > 0 && spread < unspread:
+		return false
+	case spread == 0:
+		return most >= leastUnspread && 2*most >= cohort
 	}
 	share := float64(width) / float64(spread)
 	return float64(cohort)*fewer(cohort-most, cohort-1, 1-share) < unlikely
@@ -157,7 +170,7 @@ func (k herdKey) tooMany(most, cohort int, width time.Duration) bool {
 func crowded(cohort []again, width int64) (first, most int) {
 	from := 0
 	for to := range cohort {
-		for cohort[to].start-cohort[from].start >= width {
+		for cohort[to].began-cohort[from].began >= width {
 			from++
 		}
 		if to-from+1 > most {

@@ -15,7 +15,7 @@ import (
 // Evidence: NodeState rows, connect and disconnect. Valid: members came back, and did not herd.
 // Invalid: they did (herd). Unknown: nobody came back, or events were shed.
 //
-// It cannot see tries to connect that fail, for they leave no row. Cost: a map entry a member, and 48
+// It cannot see tries to connect that fail, for they leave no row. Cost: a map entry a member, and 88
 // bytes a reconnect. Source: Brooker, Exponential Backoff and Jitter.
 func Reconnects(node string) Check {
 	return Check{Name: named("retry", node+".reconnect"), Property: "retry", Node: node,
@@ -63,8 +63,8 @@ func (c *reconnects) Observe(e *history.Event) {
 		delete(c.lost, k)
 		c.back++
 		least, most := c.backoff.Pause(1)
-		c.herds.add(herdKey{e.Wire, 1, least, most}, again{subject: subject{message: int64(e.Replica)},
-			failed: at, start: e.At})
+		c.herds.add(herdKey{e.Wire, 1, least, most}, again{caller: caller{replica: e.Replica},
+			failed: at, began: e.At})
 	}
 }
 

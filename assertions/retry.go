@@ -49,7 +49,7 @@ const shortest = 2 * time.Millisecond
 //
 // It cannot see retries inside a client library or a sidecar, which make one row. Cost: one map
 // entry for each failing run that is open, a bit for each kind of hop, 2 bytes a message where some
-// are tried again, and 48 bytes a retry.
+// are tried again, and 88 bytes a retry.
 // Source: Brooker, Exponential Backoff and Jitter; Google SRE book, Addressing Cascading Failures.
 func Retry(p RetryParams) Check {
 	return Check{Name: named("retry", p.Node+"."+p.Handler), Property: "retry", Node: p.Node,
@@ -74,6 +74,7 @@ type retry struct {
 	failed     map[tryOf]try // with a retry channel: each attempt that failed, first time
 	repeats    repeats
 	herds      herds
+	batches    bool // messages are worked on and tried together
 }
 
 // rule is what one step, or the handler itself, promises.
@@ -134,7 +135,7 @@ func newRetry(l *Ledger, t *topology.Topology, p RetryParams) *retry {
 		}
 	}
 	c.rules[""] = own
-	c.waiting = h.RetryChannel()
+	c.waiting, c.batches = h.RetryChannel(), h.Batch != nil
 	for s := range h.Steps() {
 		c.rules[s.Name] = ruleOf(s.Policy)
 	}
@@ -226,9 +227,7 @@ func (c *retry) try(e *history.Event, k tryKey) {
 			c.gap(e, k, rule, last)
 		}
 		if failing {
-			least, most := rule.backoff.Pause(int(e.Attempt) - 1)
-			c.herds.add(herdKey{k.step, e.Attempt, least, most}, again{subject: k.subject,
-				failed: last.end, start: e.At - e.Duration})
+			c.herds.add(c.tryAgain(e, k, rule, last))
 		}
 	}
 	switch {
@@ -237,6 +236,17 @@ func (c *retry) try(e *history.Event, k tryKey) {
 	default:
 		c.open[k] = try{end: e.At, permanent: permanent(e.Reason, rule.permanent)}
 	}
+}
+
+// tryAgain is a try after a failure, as a herd would be made of.
+func (c *retry) tryAgain(e *history.Event, k tryKey, rule rule, last try) (herdKey, again) {
+	a := again{about: k.subject, failed: last.end, began: e.At - e.Duration}
+	a.caller = caller{subject: k.subject}
+	if c.batches {
+		a.caller = caller{replica: e.Replica, start: a.began}
+	}
+	least, most := rule.backoff.Pause(int(e.Attempt) - 1)
+	return herdKey{k.step, e.Attempt, least, most}, a
 }
 
 // gap judges the pause before a try.
