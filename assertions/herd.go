@@ -10,11 +10,11 @@ import (
 
 // herds looks for retries, or reconnects, of many callers that fall into the same instants.
 //
-// Definition: a cohort are the callers (messages, batches, members of a fleet) that failed within one instant,
-// 10 ms, at the same place and for the n-th time, and that tried again no later than 10 ms after the
-// longest declared pause: who waited longer waited for something else. It counts when it has at least
-// 10 callers and is a burst: at least 5 times what failed in an instant on average, half a second to
-// each side. It is a herd when at least 10 of the callers try again within one instant, and
+// Definition: a cohort are the callers (messages, batches, members of a fleet) that failed within one
+// instant, 10 ms, at the same place and for the n-th time, and that tried again no later than 10 ms
+// after the longest declared pause: who waited longer waited for something else. It counts when it has
+// at least 10 callers and is a burst: at least 5 times what failed in an instant on average, half a
+// second to each side. It is a herd when at least 10 of the callers try again within one instant, and
 //
 //   - where the backoff declares a jitter, so that pauses are spread over a range: the instant is a
 //     tenth of that range, 1 ms to 10 ms, and pauses that are spread evenly over the range would put
@@ -22,8 +22,9 @@ import (
 //     others so many fall into the instant that one of them begins, times how many there are);
 //   - where it declares a pause without jitter: they are at least 20, and half of the cohort.
 //
-// Where tries follow at once, or their range is below 2 ms, nothing can be told. A cohort whose tries were made while the harness stood still for longer than an instant is left
-// out. The first 2^18 retries of a place are looked at. Source: Brooker, Exponential Backoff and Jitter.
+// Where tries follow at once, or their range is below 2 ms, nothing can be told. A cohort whose tries
+// were made while the harness stood still for longer than an instant is left out. The first 2^18
+// retries of a place are looked at. Source: Brooker, Exponential Backoff and Jitter.
 type herds struct {
 	tries map[herdKey][]again
 	n     int

@@ -53,10 +53,11 @@ const (
 // Evidence: Fault rows, Produce and Derive rows, arrivals. Valid: the fault bit, each flow that is
 // judged had enough messages for its SLO (99.9 % needs 1,000, a p99 needs 100, or 20 that are all
 // within it), without an SLO for a comparison with its steady phase (20 in each; 20 that all do well
-// need none), and if derived for the lack of all births to be noticed; and none was hurt. Invalid: one was (leaked); fewer than 20
-// messages show it only where chance would not do as much once in ten thousand times. Unknown: the
-// fault was not injected or did not bite, a flow has too few messages (the lack names it), latency
-// over its bound, or failures, while the harness itself was delayed, no messages, or events were shed.
+// need none), and if derived for the lack of all births to be noticed; and none was hurt. Invalid:
+// one was (leaked); fewer than 20 messages show it only where chance would not do as much once in ten
+// thousand times. Unknown: the fault was not injected or did not bite, a flow has too few messages (the
+// lack names it), latency over its bound, or failures, while the harness itself was delayed, no
+// messages, or events were shed.
 //
 // It cannot tell a flow that the fault hurt from one hurt by something else at the same time. Cost:
 // a few passes over the rows of each flow. Source: bulkheads as containment, Nygard, Release It!;
@@ -209,6 +210,9 @@ func (c *isolation) flow(f *flowLedger, w Window, ask bool, r *ruling) (loaded b
 			c.leg(f, j, w, r)
 		}
 	}
+	if loaded && len(f.route.legs) == 0 {
+		r.lack("a sink or a reply to judge flow %s by", f.name)
+	}
 	if r.found() > before {
 		c.measured = append(c.measured, f.name)
 	}
@@ -219,7 +223,9 @@ func (c *isolation) flow(f *flowLedger, w Window, ask bool, r *ruling) (loaded b
 func (c *isolation) leg(f *flowLedger, j int, w Window, r *ruling) {
 	s := f.measure(j, w)
 	if s.offered == 0 {
-		return // all of them rightly ended on the way
+		r.lack("messages of flow %s that do not end before %s, while the fault is in force", f.name,
+			s.leg.name())
+		return
 	}
 	var own sample
 	if steady, ok := c.ledger.steady(); ok {
