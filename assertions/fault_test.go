@@ -37,6 +37,13 @@ func (l *log) fault(at time.Duration, reason string, bite int64) {
 	})
 }
 
+// thinned keeps only each n-th message from a time on.
+func (l log) thinned(n int64, from time.Duration) log {
+	return l.without(func(e history.Event) bool {
+		return e.Message >= int64(from/every) && e.Message%n != 0
+	})
+}
+
 // queued is an outage after which what waited arrives at once, after the heal.
 func queued(heal time.Duration) func(int64, time.Duration) time.Duration {
 	return func(_ int64, sent time.Duration) time.Duration {
@@ -48,6 +55,16 @@ func queued(heal time.Duration) func(int64, time.Duration) time.Duration {
 }
 
 func unhurt(int64, time.Duration) time.Duration { return 0 }
+
+// each makes each n-th message from the fault on late.
+func each(n int64, late time.Duration) func(int64, time.Duration) time.Duration {
+	return func(i int64, sent time.Duration) time.Duration {
+		if sent >= 3*time.Second && i%n == 0 {
+			return late
+		}
+		return 0
+	}
+}
 
 // failing loses every message that is sent in a span.
 func failing(from, to time.Duration) func(int64, time.Duration) time.Duration {
@@ -95,9 +112,9 @@ func TestIsolation(t *testing.T) {
 			}
 			return 0
 		}), outside, nil},
-		{"isolation/only the declared one hurt and nothing else/unknown", outage(7,
+		{"isolation/only the declared one hurt and nothing else/untested", outage(7,
 			queued(5*time.Second)), inside,
-			only("isolation[outage]", "unknown")},
+			only("isolation[outage]", "untested")},
 		{"isolation/no bite/unknown", outage(0, unhurt), outside, only("isolation[outage]",
 			"unknown")},
 		{"isolation/never injected/unknown", valid(), outside, only("isolation[outage]",
@@ -160,18 +177,25 @@ func TestRecovery(t *testing.T) {
 		took float64
 		in   time.Duration
 	}{
-		{"recovery/well at once after the heal/valid", outage(7, queued(5*time.Second)), nil, 0,
-			time.Second},
+		{"recovery/well at once after the heal/valid", outage(7, queued(5*time.Second)), nil,
+			float64(ms(10)), time.Second},
 		{"recovery/backlog until 6 s/valid", outage(7, queued(6*time.Second)), nil,
-			float64(time.Second), 2 * time.Second},
+			float64(ms(1010)), 2 * time.Second},
 		{"recovery/backlog until 7 s/late-recovery", outage(7, queued(7*time.Second)),
-			only("recovery[t]", "invalid", "late-recovery t-1301"), float64(2 * time.Second),
+			only("recovery[t]", "invalid", "late-recovery t-1301"), float64(ms(2010)),
 			time.Second},
 		{"recovery/first success and a relapse/late-recovery", outage(7, relapse),
-			only("recovery[t]", "invalid", "late-recovery t-1301"), float64(2 * time.Second),
+			only("recovery[t]", "invalid", "late-recovery t-1301"), float64(ms(2010)),
 			time.Second},
 		{"recovery/no bite/unknown", outage(0, queued(5*time.Second)), only("recovery[t]",
-			"unknown"), 0, time.Second},
+			"unknown"), float64(ms(10)), time.Second},
+		{"recovery/backlog above its bound inside one bucket only/late-recovery",
+			outage(7, queued(5250*time.Millisecond)),
+			only("recovery[t]", "invalid", "late-recovery t"), float64(ms(260)), ms(250)},
+		{"recovery/each 20th late, few enough in each bucket/late-recovery",
+			outage(7, each(20, ms(600))), only("recovery[t]", "invalid", "late-recovery t-1980"),
+			float64(5 * time.Second), time.Second},
+		{"recovery/one late of many/valid", outage(7, each(1100, ms(600))), nil, 0, time.Second},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -191,6 +215,36 @@ func TestRecovery(t *testing.T) {
 		})
 		expect(t, l, only("recovery[t]", "unknown"), check(10*time.Second))
 	})
+	t.Run("recovery/late with every message at a low rate/late-recovery", func(t *testing.T) {
+		expect(t, outage(7, each(1, ms(600))).thinned(150, ms(4500)),
+			only("recovery[t]", "invalid", "late-recovery t-1950"), check(time.Second))
+	})
+	t.Run("recovery/well, and too few messages to say so/unknown", func(t *testing.T) {
+		expect(t, outage(7, each(1, 0)).thinned(150, ms(4500)), only("recovery[t]", "unknown"),
+			check(time.Second))
+	})
+	t.Run("recovery/no p99, later than five times its steady state/late-recovery",
+		func(t *testing.T) {
+			system := plant()
+			system.Flows[0].Sinks[0].P99 = 0
+			v := assertions.Judge(outage(7, each(1, ms(1200))).events(),
+				[]assertions.Check{check(time.Second)}, assertions.Context{Topology: system})
+			if v[0].Value != assertions.Invalid {
+				t.Errorf("%s: %s %s", v[0].Value, v[0].Summary, v[0].Unknown)
+			}
+		})
+	t.Run("recovery/load, something waits and nothing arrives in a bucket/late-recovery",
+		func(t *testing.T) {
+			from, to := 5090*time.Millisecond, 5150*time.Millisecond
+			l := outage(7, func(_ int64, sent time.Duration) time.Duration {
+				if sent >= from && sent < to {
+					return max(0, to-sent-ms(10))
+				}
+				return 0
+			})
+			expect(t, l, only("recovery[t]", "invalid", "late-recovery t"), assertions.Recovery(
+				assertions.RecoveryParams{From: "outage", Flow: "t", Within: ms(100), Bucket: ms(50)}))
+		})
 	t.Run("recovery/never healed/unknown", func(t *testing.T) {
 		l := outage(7, unhurt).without(func(e history.Event) bool {
 			return e.Kind == history.Fault && e.Reason == "heal"

@@ -88,6 +88,8 @@ type passage struct {
 	hop  *hop
 	leg  int  // the leg that the message reached with this event, −1 for none
 	new  bool // it had not reached that leg before
+	// tried says that the event is a try of the hop, first that it is the message's first one.
+	tried, first bool
 }
 
 // NewLedger is an empty ledger for the flows of a topology, the promise.
@@ -190,6 +192,7 @@ func (l *Ledger) message(e *history.Event) {
 func (l *Ledger) birth(e *history.Event) {
 	if e.Kind == history.Derive {
 		l.born[birth{subject{e.ParentFlow, e.Parent}, e.Step}] = subject{e.Flow, e.Message}
+		l.originate(e)
 		return
 	}
 	k := birth{subject{e.Flow, e.Message}, e.Step}

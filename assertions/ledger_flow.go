@@ -15,6 +15,8 @@ type flowLedger struct {
 	size    int64 // one more than the highest number seen
 	rows    column[row]
 	legRows []column[legRow]
+	// origins are, of derived messages, µs from the send of what they were born of until their birth.
+	origins column[uint32]
 	hops    map[hopKey]*hop
 	kinds   []*hop
 	bits    int  // of row.hops given to kinds so far
@@ -165,7 +167,8 @@ func (f *flowLedger) hop(m *row, e *history.Event, r *routes, now *passage) {
 		return
 	}
 	h.tries++
-	if m.hops&h.tried == 0 {
+	now.tried, now.first = true, m.hops&h.tried == 0
+	if now.first {
 		h.distinct++
 	}
 	m.hops |= h.tried

@@ -12,25 +12,25 @@ type sample struct {
 	leg       leg
 	offered   int // begun, and not rightly ended on the way
 	completed int
-	late      int // completed after the SLO's p99
-	slow      int // completed after the SLO's p50
-	timed     []uint32
+	late      int      // completed after the SLO's p99
+	slow      int      // completed after the SLO's p50
+	timed     []uint32 // µs from the send, or the birth, to the arrival, sorted
+	whole     []uint32 // µs from when the message was due to the arrival, sorted
 	first     int64    // the first message that did not complete, −1 for none
 	lives     []Window // of those that did not complete: from sent to their last event
 	firstLate int64    // the first that was late, −1 for none
 	mute      int      // did not complete, and their producers were told nothing
 }
 
-// measure takes one leg over the messages that were meant to be sent in a window.
+// measure takes one leg over the messages that were due in a window: meant to be sent in it, or born
+// of one that was.
 func (f *flowLedger) measure(j int, w Window) sample {
-	s, _ := f.sample(j, func(m *row, _ legRow) bool {
-		return m.sent >= int64(w.From) && m.sent < int64(w.To)
-	})
+	s, _ := f.sample(j, func(due int64, _ *row, _ legRow) bool { return w.has(due) })
 	return s
 }
 
-// sample takes one leg over the messages that count, and says how many do not.
-func (f *flowLedger) sample(j int, counts func(*row, legRow) bool) (s sample, aside int) {
+// sample takes one leg over the messages that count by when they were due, and says how many do not.
+func (f *flowLedger) sample(j int, counts func(due int64, m *row, lr legRow) bool) (s sample, aside int) {
 	s = sample{leg: f.route.legs[j], first: -1, firstLate: -1}
 	for i := range f.size {
 		m := f.rows.get(i)
@@ -38,7 +38,8 @@ func (f *flowLedger) sample(j int, counts func(*row, legRow) bool) (s sample, as
 			continue
 		}
 		lr := f.legRows[j].get(i)
-		if !counts(&m, lr) {
+		due := f.due(i, &m)
+		if !counts(due, &m, lr) {
 			aside++
 			continue
 		}
@@ -46,8 +47,15 @@ func (f *flowLedger) sample(j int, counts func(*row, legRow) bool) (s sample, as
 			continue
 		}
 		s.add(i, &m, lr)
+		if f.derivedFrom() != "" && lr.state&arrived != 0 {
+			s.whole = append(s.whole, lr.after+micros(m.sent-due))
+		}
 	}
 	slices.Sort(s.timed)
+	slices.Sort(s.whole)
+	if s.whole == nil {
+		s.whole = s.timed
+	}
 	return s, aside
 }
 
@@ -88,12 +96,23 @@ func (s *sample) share() float64 {
 }
 
 // quantile of the latencies, by the nearest rank; 0 when there are none.
-func (s *sample) quantile(q float64) time.Duration {
-	if len(s.timed) == 0 {
+func (s *sample) quantile(q float64) time.Duration { return quantile(s.timed, q) }
+
+func quantile(sorted []uint32, q float64) time.Duration {
+	if len(sorted) == 0 {
 		return 0
 	}
-	rank := int(math.Ceil(q*float64(len(s.timed)))) - 1
-	return time.Duration(s.timed[max(0, rank)]) * time.Microsecond
+	rank := int(math.Ceil(q*float64(len(sorted)))) - 1
+	return time.Duration(sorted[max(0, rank)]) * time.Microsecond
+}
+
+// slower is what a flow may take by its own steady state, of which this is the sample: so many times
+// its p99 and one second more, counted from when a message was due; 0 where nothing arrived.
+func (s *sample) slower(times float64) time.Duration {
+	if len(s.whole) == 0 {
+		return 0
+	}
+	return time.Duration(times*float64(quantile(s.whole, 0.99))) + slowerAnyway
 }
 
 // breach is one way in which an SLO is broken.

@@ -130,9 +130,9 @@ func (l *Ledger) measureBut(f *flowLedger, j int, windows []Window) (s sample, a
 	if p99 := f.route.legs[j].p99; p99 > 0 {
 		before = p99
 	}
-	s, aside = f.sample(j, func(m *row, lr legRow) bool {
+	s, aside = f.sample(j, func(due int64, m *row, lr legRow) bool {
 		for _, w := range windows {
-			if m.sent >= int64(w.From)-before && m.sent < int64(w.To) {
+			if due >= int64(w.From)-before && due < int64(w.To) {
 				return false
 			}
 		}

@@ -7,8 +7,8 @@ import (
 
 // Implied are the assertions that a topology makes without a word: for each flow under load
 // delivery, its slo, trace and (where it has a key) order; load, steady and conservation; that every
-// fault touched something; and every policy that is declared: retry, dead_letter, breaker, bulkhead,
-// ttl.
+// fault touched something; and every policy that is declared: retry, a fleet's reconnect, dead_letter,
+// breaker, bulkhead, ttl.
 func Implied(t *topology.Topology, loaded, faults []string) []Assertion {
 	names := Of(t, faults, loaded)
 	all := []assertions.Check{assertions.Steady(), assertions.Load()}
@@ -33,6 +33,10 @@ func Implied(t *topology.Topology, loaded, faults []string) []Assertion {
 		all = append(all, deadLetterWord().checks(args{channel: ref, count: -1}, names)...)
 	}
 	for _, n := range t.Nodes {
+		if n.Kind == topology.Fleet && n.Session.Reconnect.Initial > 0 {
+			all = append(all, placed(assertions.Reconnects(n.Name), args{node: n.Name,
+				handler: "reconnect"}, names)...)
+		}
 		for _, h := range n.Handlers {
 			all = append(all, handlerChecks(t, args{node: n.Name, handler: h.Name}, h, names)...)
 		}

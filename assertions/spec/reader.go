@@ -20,6 +20,7 @@ type args struct {
 	fault               string
 	blastRadius         []string
 	blastRadiusGiven    bool
+	flows               []string
 	within, hold        time.Duration
 	bucket, grace       time.Duration
 	tolerance           time.Duration
@@ -79,13 +80,30 @@ func (r *reader) fault(v yamlpos.Value) {
 
 func (r *reader) blastRadius(v yamlpos.Value) {
 	r.args.blastRadiusGiven = true
-	if v.IsScalar() {
-		r.args.blastRadius = append(r.args.blastRadius, r.oneOf(v, "flow", r.names.Flows()))
-		return
+	r.args.blastRadius = r.listOfFlows(v, r.args.flows)
+}
+
+// flows reads those that an isolation is about.
+func (r *reader) flows(v yamlpos.Value) {
+	r.args.flows = r.listOfFlows(v, r.args.blastRadius)
+}
+
+// listOfFlows reads one flow or a list of flows. A fault may not both be free to hurt a flow and be
+// judged by it, so none of them may be among the others.
+func (r *reader) listOfFlows(v yamlpos.Value, others []string) (all []string) {
+	items := []yamlpos.Value{v}
+	if !v.IsScalar() {
+		items = v.Items()
 	}
-	for _, item := range v.Items() {
-		r.args.blastRadius = append(r.args.blastRadius, r.oneOf(item, "flow", r.names.Flows()))
+	for _, item := range items {
+		flow := r.oneOf(item, "flow", r.names.Flows())
+		if flow != "" && slices.Contains(others, flow) {
+			item.Errorf("contradiction", "flow %q is both in the blast radius and judged", flow)
+			r.failed = true
+		}
+		all = append(all, flow)
 	}
+	return all
 }
 
 // handler reads "node.handler", the node by any unique suffix, and "node.handler/step".

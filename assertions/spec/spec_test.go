@@ -67,6 +67,8 @@ func TestParse(t *testing.T) {
 		{"isolation/as in the design/named by its fault",
 			"- isolation: {during: outage, blast_radius: [partner]}",
 			[]string{"isolation[outage]"}},
+		{"isolation/only some flows judged/named by its fault",
+			"- isolation: {during: outage, flows: [alert, telemetry]}", []string{"isolation[outage]"}},
 		{"recovery/as in the design/named by its flow",
 			"- recovery: {from: outage, flow: partner, within: 5s, hold: 2s}",
 			[]string{"recovery[partner]"}},
@@ -111,6 +113,9 @@ func TestMistakes(t *testing.T) {
 		{"fault/never injected/nearest", "- isolation: {during: outrage}",
 			`s.yaml:1:23: fault "outrage" is never injected by the timeline; name one of its acts, accepted: outage, slow-lake; ` +
 				`did you mean "outage" [unknown-fault]`},
+		{"isolation/a flow both judged and in the blast radius/refused",
+			"- isolation: {during: outage, blast_radius: [partner], flows: [telemetry, partner]}",
+			`s.yaml:1:75: flow "partner" is both in the blast radius and judged [contradiction]`},
 		{"field/missing/named", "- recovery: {flow: partner}",
 			`s.yaml:1:3: recovery needs "from": the fault whose heal the time counts from [missing-key]`},
 		{"handler/unknown/nearest", "- retry: {handler: worker1.record}",

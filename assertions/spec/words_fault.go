@@ -19,15 +19,19 @@ func isolationWord() word {
 		definition: "From the fault's injection to its heal and the grace time, each flow " +
 			"outside the declared blast radius keeps its SLO, completes no smaller a share than " +
 			"in its own steady phase (tolerance) and has a p99 of at most slower times its " +
-			"steady p99 and one second more. Declared, predicted and measured blast radius stand " +
-			"side by side.",
-		needs: "a fault that bit, and enough messages outside for each SLO: 1/(1−s) for a share " +
-			"s (99.9 % needs 1000), 100 for a p99, or 20 that are all within it",
+			"steady p99 and one second more. A derived flow counts from its parent's send, and has " +
+			"the births that it is owed at its steady rate. Declared, predicted and measured blast " +
+			"radius stand side by side.",
+		needs: "a fault that bit, and enough messages of each flow that is judged: for its SLO " +
+			"1/(1−s) for a share s (99.9 % needs 1000), 100 for a p99, or 20 that are all within it; " +
+			"without one 20 in the steady phase and 20 in the fault's window, or 20 there that all do well",
 		anomalies: []string{"leaked"},
 		fields: []field{
 			faultField("during", "the fault"),
 			{name: "blast_radius", shape: "flows", doc: "flows that the fault may hurt",
 				preset: "what the graph predicts", read: (*reader).blastRadius},
+			{name: "flows", shape: "flows", doc: "flows that are judged",
+				preset: "all outside the blast radius", read: (*reader).flows},
 			{name: "grace", shape: "duration", doc: "time after the heal that counts as well",
 				preset: "2s",
 				read:   span(func(a *args) *time.Duration { return &a.grace })},
@@ -39,11 +43,11 @@ func isolationWord() word {
 				read:   func(r *reader, v yamlpos.Value) { r.args.slower = v.Float(1, 1e6) }},
 			nameField(),
 		},
-		example: "- isolation: {during: outage, blast_radius: [partner]}",
+		example: "- isolation: {during: outage, blast_radius: [partner], flows: [telemetry]}",
 		checks: func(a args, _ Names) []assertions.Check {
 			return []assertions.Check{assertions.Isolation(assertions.IsolationParams{
 				During: a.fault, BlastRadius: a.blastRadius, Predicted: !a.blastRadiusGiven,
-				Grace: a.grace, Tolerance: a.share, Slower: a.slower})}
+				Flows: a.flows, Grace: a.grace, Tolerance: a.share, Slower: a.slower})}
 		},
 	}
 }
@@ -58,10 +62,16 @@ func recoveryWord() word {
 	flow.needed = true
 	return word{
 		name: "recovery",
-		definition: "The time from the fault's heal until completed ÷ offered (by intended send " +
-			"time) is back at its steady value, p99 is within the SLO and the backlog is gone, " +
-			"and all three hold for the hold time. First success is not recovery.",
-		needs:     "a fault that bit and healed, and load for within + hold after the heal",
+		definition: "The time from the fault's heal until the flow is well, and stays so for the " +
+			"hold time and for at least 20 messages. In buckets from the heal on, by the time at " +
+			"which messages were due (a derived one with its parent): completed ÷ offered is back at " +
+			"its steady value, something arrives where something waits, no more than 1 % of the last " +
+			"100 messages is over the p99 (without one: 5 times the steady p99 and one second), and a " +
+			"derived flow has the births that it is owed at its steady rate. The backlog, from exact " +
+			"times, is within its steady bound: half as much again as its steady maximum, and what " +
+			"comes in one bucket. First success is not recovery.",
+		needs: "a fault that bit and healed, load for within + hold after the heal, and 20 messages " +
+			"from the recovery on",
 		anomalies: []string{"late-recovery"},
 		fields: []field{
 			faultField("from", "the fault whose heal the time counts from"),

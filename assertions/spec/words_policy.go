@@ -38,15 +38,18 @@ func retryWord() word {
 			"declared backoff with its jitter, plus the tolerance and the harness's own " +
 			"scheduling delay, an open breaker or a fault on the node aside; nothing is tried " +
 			"again after success or a permanent reason. Tries ÷ messages on each wire stay " +
-			"within amplification. Redelivery by the broker is counted apart; where it dead-letters " +
+			"within amplification, over the messages of each fault and of the worst 5 s (20 messages " +
+			"at least). Retries of many messages, and reconnects of many members of a fleet, that " +
+			"failed together do not herd: no more of them begin in one instant than the declared " +
+			"jitter explains. Redelivery by the broker is counted apart; where it dead-letters " +
 			"by itself no delivery is above its limit. Tries that wait in a retry channel are counted " +
 			"per (message, handler), and no pause there is too long.",
 		needs: "tries of the handler",
 		anomalies: []string{"over-retried", "short-gap", "long-gap", "after-success",
-			"after-permanent", "over-delivered", "amplified"},
+			"after-permanent", "over-delivered", "amplified", "herd"},
 		fields: []field{
 			handlerField("node.handler whose policies are judged, steps included"),
-			{name: "amplification", shape: "ratio", doc: "tries ÷ messages on each wire, at most",
+			{name: "amplification", shape: "ratio", doc: "tries ÷ messages on each wire, in a fault or in 5 s, at most",
 				preset: "no bound",
 				read: func(r *reader, v yamlpos.Value) {
 					r.args.amplification = v.Float(1,
