@@ -26,7 +26,8 @@ in_docker  = env $$(.ci/docker/env) $$(.ci/programs env) $(GO)
 # Tests of brokers start them one after the other: a machine with two of them at work is too slow for
 # what they measure. Where a program cannot be had their tests are left out, and the last lines say so.
 BROKERS    = ./simulators/conn/... ./topology/engine/process/...
-others     = $(filter-out $(shell $(GO) list $(BROKERS)),$(shell $(GO) list ./...))
+OPINION    = ./assertions/history
+others     = $(filter-out $(shell $(GO) list $(BROKERS) $(OPINION)),$(shell $(GO) list ./...))
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test virtual real frozen replay test-containers conformance kills agree brokers library lint golden fuzz bench ci
@@ -55,6 +56,12 @@ virtual: build ## every scenario that can be in virtual time, and its broken twi
 
 test: virtual ## all tests, with the race detector; brokers that are missing are installed
 	@$(GO) test -race -timeout 30m $(others)
+	@if .ci/programs duckdb; then \
+	  env $$(.ci/programs env) $(GO) test -race $(OPINION); \
+	else \
+	  CI= $(GO) test -race $(OPINION) && \
+	  echo '!!! THE TESTS WITH DUCKDB HAVE NOT RUN: see the line of "programs:" above.'; \
+	fi
 	@if .ci/programs; then \
 	  env $$(.ci/programs env) $(GO) test -race -p 1 -timeout 30m $(BROKERS); \
 	else \
