@@ -26,11 +26,11 @@ in_docker  = env $$(.ci/docker/env) $$(.ci/programs env) $(GO)
 # Tests of brokers start them one after the other: a machine with two of them at work is too slow for
 # what they measure. Where a program cannot be had their tests are left out, and the last lines say so.
 BROKERS    = ./simulators/conn/... ./topology/engine/process/...
-OPINION    = ./assertions/history
+OPINION    = ./assertions/history ./assertions/secondopinion
 others     = $(filter-out $(shell $(GO) list $(BROKERS) $(OPINION)),$(shell $(GO) list ./...))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test virtual real frozen replay test-containers conformance kills agree brokers library lint golden fuzz bench ci
+.PHONY: help build demo test virtual second-opinion real frozen replay test-containers conformance kills agree brokers library lint golden fuzz bench ci
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -54,14 +54,21 @@ SLOW       = $(wildcard $(LIBRARY)/brokers/kinesis-shards-split*)
 virtual: build ## every scenario that can be in virtual time, and its broken twin; COUNT=10 repeats
 	$(BIN) test $(VIRTUAL) --time virtual --count $(COUNT)
 
-test: virtual ## all tests, with the race detector; brokers that are missing are installed
-	@$(GO) test -race -timeout 30m $(others)
+second-opinion: build ## the same runs, with what their verdicts rest on recomputed by SQL in DuckDB
+	@.ci/programs duckdb
+	@kept=$$(mktemp -d) && trap 'rm -rf "$$kept"' EXIT && \
+	  $(BIN) test $(VIRTUAL) --time virtual --count $(COUNT) --keep --out "$$kept" && \
+	  env $$(.ci/programs env) python-duckdb assertions/secondopinion/secondopinion.py "$$kept"/*
+
+test: ## all tests, with the race detector; programs that are missing are installed
 	@if .ci/programs duckdb; then \
+	  $(MAKE) --no-print-directory second-opinion && \
 	  env $$(.ci/programs env) $(GO) test -race $(OPINION); \
 	else \
-	  CI= $(GO) test -race $(OPINION) && \
-	  echo '!!! THE TESTS WITH DUCKDB HAVE NOT RUN: see the line of "programs:" above.'; \
+	  $(MAKE) --no-print-directory virtual && CI= $(GO) test -race $(OPINION) && \
+	  echo '!!! NO SECOND OPINION: see the line of "programs:" above.'; \
 	fi
+	@$(GO) test -race -timeout 30m $(others)
 	@if .ci/programs; then \
 	  env $$(.ci/programs env) $(GO) test -race -p 1 -timeout 30m $(BROKERS); \
 	else \
