@@ -29,6 +29,13 @@ BROKERS    = ./simulators/conn/... ./topology/engine/process/...
 OPINION    = ./assertions/history ./assertions/secondopinion
 others     = $(filter-out $(shell $(GO) list $(BROKERS) $(OPINION)),$(shell $(GO) list ./...))
 
+# Runs kept in $$kept are compared, and removed when all went well.
+compared   = if .ci/programs duckdb; then \
+	    env $$(.ci/programs env) python-duckdb assertions/secondopinion/secondopinion.py "$$kept"/*; \
+	  else \
+	    echo '!!! NO SECOND OPINION: see the line of "programs:" above.'; \
+	  fi && rm -rf "$$kept"
+
 .DEFAULT_GOAL := help
 .PHONY: help build demo test virtual second-opinion real frozen replay test-containers conformance kills agree brokers library lint golden fuzz bench ci
 
@@ -56,9 +63,8 @@ virtual: build ## every scenario that can be in virtual time, and its broken twi
 
 second-opinion: build ## the same runs, with what their verdicts rest on recomputed by SQL in DuckDB
 	@.ci/programs duckdb
-	@kept=$$(mktemp -d) && trap 'rm -rf "$$kept"' EXIT && \
-	  $(BIN) test $(VIRTUAL) --time virtual --count $(COUNT) --keep --out "$$kept" && \
-	  env $$(.ci/programs env) python-duckdb assertions/secondopinion/secondopinion.py "$$kept"/*
+	@kept=$$(mktemp -d) && \
+	  $(BIN) test $(VIRTUAL) --time virtual --count $(COUNT) --keep --out "$$kept" && $(compared)
 
 test: ## all tests, with the race detector; programs that are missing are installed
 	@if .ci/programs duckdb; then \
@@ -111,12 +117,13 @@ brokers: ## verdicts of SCENARIOS with the stream on kafka, kinesis, amqp and na
 	env $$(.ci/programs env) $(GO) run ./scenarios/agree -vary stream.protocol=kafka,kinesis,amqp,nats $(SCENARIOS)
 
 real: build ## the scenarios that cannot be in virtual time, and their broken twins
-	@if .ci/programs; then \
+	@kept=$$(mktemp -d) && if .ci/programs; then \
 	  env $$(.ci/programs env) $(BIN) test $(filter-out $(SLOW),$(REAL)) --time real --parallel 1 \
-	    --count $(COUNT) && \
+	    --count $(COUNT) --keep --out "$$kept" && $(compared) && \
 	  echo '!!! NOT RUN HERE, SINCE A SLOW MACHINE ENDS ITS LOAD TOO SOON TO JUDGE: $(SLOW); make library runs it.'; \
 	else \
-	  $(BIN) test $(LIBRARY)/own-worker --time real --count $(COUNT) && \
+	  $(BIN) test $(LIBRARY)/own-worker --time real --count $(COUNT) --keep --out "$$kept" && \
+	  $(compared) && \
 	  echo '!!! THE SCENARIOS OF RABBITMQ AND MOTO HAVE NOT RUN: see the line of "programs:" above.'; \
 	fi
 
