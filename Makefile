@@ -26,10 +26,18 @@ in_docker  = env $$(.ci/docker/env) $$(.ci/programs env) $(GO)
 # Tests of brokers start them one after the other: a machine with two of them at work is too slow for
 # what they measure. Where a program cannot be had their tests are left out, and the last lines say so.
 BROKERS    = ./simulators/conn/... ./topology/engine/process/...
-others     = $(filter-out $(shell $(GO) list $(BROKERS)),$(shell $(GO) list ./...))
+OPINION    = ./assertions/history ./assertions/secondopinion
+others     = $(filter-out $(shell $(GO) list $(BROKERS) $(OPINION)),$(shell $(GO) list ./...))
+
+# Runs kept in $$kept are compared, and removed when all went well.
+compared   = if .ci/programs duckdb; then \
+	    env $$(.ci/programs env) python-duckdb assertions/secondopinion/secondopinion.py "$$kept"/*; \
+	  else \
+	    echo '!!! NO SECOND OPINION: see the line of "programs:" above.'; \
+	  fi && rm -rf "$$kept"
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test virtual real frozen replay test-containers conformance kills agree brokers library lint golden fuzz bench ci
+.PHONY: help build demo test virtual second-opinion real frozen replay test-containers conformance kills agree brokers library lint golden fuzz bench ci
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -53,7 +61,19 @@ SLOW       = $(wildcard $(LIBRARY)/brokers/kinesis-shards-split*)
 virtual: build ## every scenario that can be in virtual time, and its broken twin; COUNT=10 repeats
 	$(BIN) test $(VIRTUAL) --time virtual --count $(COUNT)
 
-test: virtual ## all tests, with the race detector; brokers that are missing are installed
+second-opinion: build ## the same runs, with what their verdicts rest on recomputed by SQL in DuckDB
+	@.ci/programs duckdb
+	@kept=$$(mktemp -d) && \
+	  $(BIN) test $(VIRTUAL) --time virtual --count $(COUNT) --keep --out "$$kept" && $(compared)
+
+test: ## all tests, with the race detector; programs that are missing are installed
+	@if .ci/programs duckdb; then \
+	  $(MAKE) --no-print-directory second-opinion && \
+	  env $$(.ci/programs env) $(GO) test -race $(OPINION); \
+	else \
+	  $(MAKE) --no-print-directory virtual && CI= $(GO) test -race $(OPINION) && \
+	  echo '!!! NO SECOND OPINION: see the line of "programs:" above.'; \
+	fi
 	@$(GO) test -race -timeout 30m $(others)
 	@if .ci/programs; then \
 	  env $$(.ci/programs env) $(GO) test -race -p 1 -timeout 30m $(BROKERS); \
@@ -97,12 +117,13 @@ brokers: ## verdicts of SCENARIOS with the stream on kafka, kinesis, amqp and na
 	env $$(.ci/programs env) $(GO) run ./scenarios/agree -vary stream.protocol=kafka,kinesis,amqp,nats $(SCENARIOS)
 
 real: build ## the scenarios that cannot be in virtual time, and their broken twins
-	@if .ci/programs; then \
+	@kept=$$(mktemp -d) && if .ci/programs; then \
 	  env $$(.ci/programs env) $(BIN) test $(filter-out $(SLOW),$(REAL)) --time real --parallel 1 \
-	    --count $(COUNT) && \
+	    --count $(COUNT) --keep --out "$$kept" && $(compared) && \
 	  echo '!!! NOT RUN HERE, SINCE A SLOW MACHINE ENDS ITS LOAD TOO SOON TO JUDGE: $(SLOW); make library runs it.'; \
 	else \
-	  $(BIN) test $(LIBRARY)/own-worker --time real --count $(COUNT) && \
+	  $(BIN) test $(LIBRARY)/own-worker --time real --count $(COUNT) --keep --out "$$kept" && \
+	  $(compared) && \
 	  echo '!!! THE SCENARIOS OF RABBITMQ AND MOTO HAVE NOT RUN: see the line of "programs:" above.'; \
 	fi
 

@@ -3,6 +3,7 @@ package history
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -72,18 +73,17 @@ func create(path string, codec compress.Codec) (*Writer, error) {
 	return w, nil
 }
 
+// writerOptions has every column's bounds written, for each page and each row group, in full. An
+// engine skips what its filter lies outside of, so a bound that is missing must not stand there as
+// zero: parquet-go's SkipPageBounds writes min = max = 0 (or ""), and with it every filter finds
+// nothing. A bound that is cut short would have to be rounded up, within UTF-8.
 func writerOptions(codec compress.Codec) []parquet.WriterOption {
-	options := []parquet.WriterOption{
+	return []parquet.WriterOption{
 		parquet.Compression(codec),
 		parquet.CreatedBy("faultline", strconv.Itoa(Format), ""),
-		parquet.DataPageStatistics(false),
+		parquet.DataPageStatistics(false), // the page index has them
+		parquet.ColumnIndexSizeLimit(func([]string) int { return math.MaxInt }),
 	}
-	for _, path := range parquet.SchemaOf(row{}).Columns() {
-		if path[0] != "at_ns" {
-			options = append(options, parquet.SkipPageBounds(path...))
-		}
-	}
-	return options
 }
 
 // Write adds one event. Events come in time order, as Compare has it; one that goes back, or that
