@@ -57,6 +57,16 @@ func (r *routes) deadLetterOf(n *topology.Node, h *topology.Handler) (deadLetter
 	return d, true
 }
 
+// permanentAt are the reasons that a handler that dead-letters declares permanent.
+func (r *routes) permanentAt(node, handler string) []string {
+	for i := range r.deadLetters() {
+		if d := &r.dead[i]; d.node == node && d.handler == handler {
+			return d.permanent()
+		}
+	}
+	return nil
+}
+
 // attempt is which attempt at its message an event is about: the broker counts deliveries, a handler
 // its own tries in one.
 func (d *deadLetter) attempt(e *history.Event) int {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/faultline-sim/faultline/assertions/history"
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/policy"
 )
 
 // flowLedger is the account of one flow: a row a message, a row a message and leg, and the hops
@@ -48,7 +49,7 @@ const (
 	untraced                       // it was received without a trace id
 	rejected                       // someone refused it as permanent
 	filtered                       // it rightly ended
-	deadSent                       // it was sent to a dead-letter channel
+	refusedForGood                 // a refusal that the promise declares permanent dead-lettered it
 )
 
 // legRow is one obligation of a message, 8 bytes.
@@ -111,7 +112,9 @@ func (f *flowLedger) observe(e *history.Event, r *routes, now *passage) {
 	case history.Filter:
 		f.filter(m, e, r)
 	case history.DeadLetter:
-		m.flags |= deadSent
+		if e.Reason == "schema" || policy.Covers(r.permanentAt(e.Node, e.Handler), e.Reason) {
+			m.flags |= refusedForGood
+		}
 		f.settle(e, f.legsBelow(e, r), legDead)
 	case history.Expire:
 		f.settle(e, f.legsBelow(e, r), legExpired)

@@ -11,12 +11,11 @@ import (
 // permanent says whether a reason is one that trying again cannot mend: a broken schema, a bad token
 // and a refusal for good never can, nor what the policy declares.
 func permanent(reason string, declared []string) bool {
-	return reason == "schema" || reason == "auth" || reason == "permanent" ||
-		slices.Contains(declared, reason)
+	return reason == "schema" || reason == "auth" || reason == "permanent" || policy.Covers(declared, reason)
 }
 
-// perhapsPermanent is permanent, and also where a declared status ("404") may stand behind the
-// reason of its class ("4xx").
+// perhapsPermanent is permanent, and also where a declared status ("404") may stand behind a reason
+// that is a class ("4xx"), as programs of one's own and older histories give it.
 func perhapsPermanent(reason string, declared []string) bool {
 	class, ok := strings.CutSuffix(reason, "xx")
 	return permanent(reason, declared) || ok && slices.ContainsFunc(declared, func(d string) bool {

@@ -136,6 +136,9 @@ func (l *Ledger) measureBut(f *flowLedger, j int, windows []Window) (s sample, a
 				return false
 			}
 		}
+		if m.flags&refusedForGood != 0 && lr.state&(arrived|foundThere) == 0 {
+			return false
+		}
 		waits := lr.state&settledBits == 0 && f.owes(m) && l.moving(m, standing)
 		moving += one(waits)
 		return !waits

@@ -16,16 +16,13 @@ import (
 	"github.com/faultline-sim/faultline/topology/policy"
 )
 
-// The reasons that simulators give for failures, beside words of their own.
+// The reasons that simulators give for failures, beside words of their own and HTTP statuses ("404").
 const (
 	ReasonTimeout     = "timeout"      // no answer within the declared time
 	ReasonRefused     = "refused"      // nobody listens
 	ReasonReset       = "reset"        // the connection broke
 	ReasonNoAnswer    = "no_answer"    // any other way of not getting an answer
 	ReasonError       = "error"        // an answer that is an error
-	Reason4xx         = "4xx"          // an HTTP status from 400, but 429
-	Reason429         = "429"          // over a quota
-	Reason5xx         = "5xx"          // an HTTP status from 500
 	ReasonSchema      = "schema"       // the body breaks its schema
 	ReasonAuth        = "auth"         // the token is not good
 	ReasonExpression  = "expression"   // an expression cannot be evaluated over the body
@@ -105,22 +102,14 @@ func ExplainStatus(status int) *Failure {
 	if status < 400 {
 		return nil
 	}
-	f := &Failure{Outcome: history.Fail, Reason: Reason5xx, Status: status}
-	switch {
-	case status == 429:
-		f.Reason = Reason429
-	case status < 500:
-		f.Reason = Reason4xx
-	}
-	return f
+	return &Failure{Outcome: history.Fail, Reason: strconv.Itoa(status), Status: status}
 }
 
 // Final says that trying again is of no use: a broken schema, a bad token and a refusal for good never
 // are, nor are the reasons and statuses that a policy declares permanent.
 func (f *Failure) Final(permanent []string) bool {
 	return f.Permanent || f.Reason == ReasonSchema || f.Reason == ReasonAuth || f.Reason == ReasonPermanent ||
-		slices.Contains(permanent, f.Reason) ||
-		f.Status != 0 && slices.Contains(permanent, strconv.Itoa(f.Status))
+		policy.Covers(permanent, f.Reason)
 }
 
 // Spread is the n-th pause of a backoff (n from 1) with its jitter drawn from r.

@@ -127,8 +127,8 @@ func values() map[string]string {
 		"cached": "fallback: the last good answer",
 		"none": "takes a policy, login or limit away; with order: messages in " +
 			"any order",
-		"4xx":  "reason: an HTTP answer from 400 to 499, unless 429 is told apart",
-		"5xx":  "reason: an HTTP answer from 500 to 599",
+		"4xx":  "reason: any HTTP answer from 400 to 499, but 429; one alone is named by its status, as 404",
+		"5xx":  "reason: any HTTP answer from 500 to 599",
 		"429":  "reason: an HTTP answer that a quota or rate limit refused",
 		"auth": "reason: a token was refused",
 	}

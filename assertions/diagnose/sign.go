@@ -1,11 +1,13 @@
 package diagnose
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
 	"github.com/faultline-sim/faultline/assertions/history"
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/policy"
 )
 
 // operation is one thing that a node does: a step over a wire, a handler's run (wire ""), a
@@ -126,7 +128,7 @@ func (s *sign) late(from, at int64) {
 // failed books an operation that did not go well; the reasons that are the message's own fault, or
 // that were never tried, do not count.
 func (s *sign) failed(e *history.Event) {
-	switch e.Reason {
+	switch cmp.Or(policy.StatusClass(e.Reason), e.Reason) {
 	case "4xx", "schema", "auth", "poison", "expression", "breaker_open", "bulkhead", "rate_limit",
 		"stopped", "crash":
 		return

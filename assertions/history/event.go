@@ -43,7 +43,7 @@ type Kind uint8
 // it sets beside At, Kind and Node, stands behind it; "step fields" are Handler, Step, Wire, Attempt,
 // Outcome, Reason and Duration, "message fields" are Flow, Message, Trace, Key and KeySeq. Who acts
 // is Node and Replica. A Reason is set where an Outcome is Fail or Unknown: "timeout", "reset",
-// "refused", "4xx", "5xx", "crash", "stopped", "error" and others that package simulators names.
+// "refused", an HTTP status ("404"), "crash", "stopped", "error" and others that package simulators names.
 const (
 	_ Kind = iota
 	// Produce ("produce"): a source begins a message (Outcome None, At the intended send time,
@@ -82,7 +82,7 @@ const (
 	// Expire ("expire"): the message outlived its TTL and was dropped (message fields, Handler,
 	// Channel, Delivery).
 	Expire
-	// Reject ("reject"): the message was refused as permanent (Reason "schema", "auth", "4xx" …) to
+	// Reject ("reject"): the message was refused as permanent (Reason "schema", "auth", "404" …) to
 	// its caller (message fields, Handler, Delivery, Outcome Fail). A delivery that nobody can read has
 	// no message fields, but Wire, Channel, Partition and Offset.
 	Reject

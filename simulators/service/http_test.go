@@ -66,7 +66,7 @@ func TestAnswers(t *testing.T) {
 		"outage/any request/503":               {path: "/jobs", data: `{"ok":1}`, behave: simulators.Behavior{Kind: simulators.Outage}, want: 503},
 		"errors/declared status/told": {
 			path: "/jobs", data: `{"ok":1}`, behave: simulators.Behavior{Kind: simulators.Errors, Status: 500, Share: 1},
-			want: 500, body: `{"reason":"5xx"}`,
+			want: 500, body: `{"reason":"500"}`,
 		},
 		"quota/first request/let in": {
 			path: "/jobs", data: `{"ok":1}`, behave: simulators.Behavior{Kind: simulators.Quota, Rate: 1}, want: 201,

@@ -5,7 +5,11 @@
 // check → report, and imports nothing but the standard library.
 package policy
 
-import "time"
+import (
+	"slices"
+	"strconv"
+	"time"
+)
 
 // Set is every policy that may stand on a step, a handler or under a name. A nil field means that
 // the policy is not declared; nothing is implied. The zero value declares nothing.
@@ -114,4 +118,25 @@ type DeadLetter struct {
 	// Native leaves counting and moving to the broker: a failed message is given back, and the broker
 	// itself dead-letters it after so many deliveries.
 	Native bool `json:",omitempty"`
+}
+
+// Covers says whether a list of reasons names one: the reason itself, or the class of an HTTP status, as
+// "4xx" names "404". It does not name "429", which tells to come back later.
+func Covers(reasons []string, reason string) bool {
+	if slices.Contains(reasons, reason) {
+		return true
+	}
+	return StatusClass(reason) != "" && slices.Contains(reasons, StatusClass(reason))
+}
+
+// StatusClass is "4xx" or "5xx" for a reason that is an HTTP status, but 429, else "".
+func StatusClass(reason string) string {
+	status, err := strconv.Atoi(reason)
+	switch {
+	case err != nil || status == 429 || status < 400 || status > 599:
+		return ""
+	case status < 500:
+		return "4xx"
+	}
+	return "5xx"
 }
