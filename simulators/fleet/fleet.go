@@ -163,11 +163,9 @@ func (f *Fleet) Inject(b simulators.Behavior) (simulators.Injection, error) {
 	return injection, nil
 }
 
-// Disconnect resets the connections of the first members, a share of all (0 to 1), and says how
-// many members that were connected it did that to.
-func (f *Fleet) Disconnect(share float64) (dropped int) {
-	n := int(share*float64(len(f.members)) + 0.5)
-	for _, m := range f.members[:min(max(n, 0), len(f.members))] {
+// Disconnect drops the connections of members and says how many had any.
+func (f *Fleet) Disconnect(who simulators.Members) (dropped int) {
+	for _, m := range f.meant(who) {
 		if m.lines.Drop() > 0 {
 			dropped++
 		}
@@ -175,13 +173,26 @@ func (f *Fleet) Disconnect(share float64) (dropped int) {
 	return dropped
 }
 
-// Forget takes their tokens from the first members, the same that Disconnect means: they have to log
-// in before they can connect again.
-func (f *Fleet) Forget(share float64) {
-	n := int(share*float64(len(f.members)) + 0.5)
-	for _, m := range f.members[:min(max(n, 0), len(f.members))] {
+// Forget takes their tokens from members: they have to log in before they can connect again.
+func (f *Fleet) Forget(who simulators.Members) {
+	for _, m := range f.meant(who) {
 		m.token.renew("")
 	}
+}
+
+// meant are the members that are named, or else the first ones, by share.
+func (f *Fleet) meant(who simulators.Members) []*member {
+	if who.Only == nil {
+		n := int(who.Share*float64(len(f.members)) + 0.5)
+		return f.members[:min(max(n, 0), len(f.members))]
+	}
+	var named []*member
+	for _, i := range who.Only {
+		if i < len(f.members) {
+			named = append(named, f.members[i])
+		}
+	}
+	return named
 }
 
 // Connected is how many members hold a working connection now, of how many. Members that need

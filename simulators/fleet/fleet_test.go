@@ -269,13 +269,23 @@ func TestMembersComeBack(t *testing.T) {
 			return state{now, all}
 		}
 		got := []state{connected()}
-		dropped := r.fleet.Disconnect(0.67)
-		synctest.Wait()
-		got = append(got, connected())
-		time.Sleep(2 * time.Second)
-		got = append(got, connected())
-		if diff := cmp.Diff([]state{{3, 3}, {1, 3}, {3, 3}}, got); diff != "" || dropped != 2 {
-			t.Errorf("dropped %d, want 2; connected (-want +got):\n%s", dropped, diff)
+		lose := func(who simulators.Members) int {
+			dropped := r.fleet.Disconnect(who)
+			synctest.Wait()
+			got = append(got, connected())
+			time.Sleep(2 * time.Second)
+			got = append(got, connected())
+			return dropped
+		}
+		dropped := []int{
+			lose(simulators.Members{Share: 0.67}), lose(simulators.Members{Share: 1, Only: []int{2}}),
+		}
+		want := []state{{3, 3}, {1, 3}, {3, 3}, {2, 3}, {3, 3}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("connected (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]int{2, 1}, dropped); diff != "" {
+			t.Errorf("dropped by share, then member 2 alone (-want +got):\n%s", diff)
 		}
 		r.close()
 	})

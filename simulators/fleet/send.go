@@ -78,7 +78,7 @@ func (l *letter) publish(ctx context.Context, n int) *simulators.Failure {
 	begin := m.fleet.env.Recorder.Now()
 	channel := fill(l.send.channel, l.message.Subject)
 	var err error
-	for range 1 + m.fleet.misbehaviors.Duplicate(l.message) {
+	for range 1 + m.fleet.misbehaviors.Duplicate(m.index, l.message) {
 		if _, err = m.actor.Brokers[l.send.broker].Publish(ctx, channel, l.message); err != nil {
 			break
 		}

@@ -10,7 +10,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -98,13 +100,11 @@ func (d *dialer) Dial(ctx context.Context) (net.Conn, error) {
 func (f *Fabric) pick(node string, turn int) *listener {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	replicas := f.listeners[node]
-	for i := range 64 {
-		if l := replicas[(turn+i)%64]; l != nil {
-			return l
-		}
+	replicas := slices.Sorted(maps.Keys(f.listeners[node]))
+	if len(replicas) == 0 {
+		return nil
 	}
-	return nil
+	return f.listeners[node][replicas[turn%len(replicas)]]
 }
 
 // DialAddr is Dial: there are no addresses.
