@@ -21,11 +21,7 @@ func (p *paced) Dial(ctx context.Context) (net.Conn, error) {
 	if err := p.member.pace(ctx); err != nil {
 		return nil, err
 	}
-	c, err := p.Dialer.Dial(ctx)
-	if err == nil && p.dialled != nil {
-		p.dialled()
-	}
-	return c, err
+	return p.tell(p.Dialer.Dial(ctx))
 }
 
 // DialAddr connects when the fleet's rate allows it.
@@ -33,7 +29,14 @@ func (p *paced) DialAddr(ctx context.Context, network, addr string) (net.Conn, e
 	if err := p.member.pace(ctx); err != nil {
 		return nil, err
 	}
-	return p.Dialer.DialAddr(ctx, network, addr)
+	return p.tell(p.Dialer.DialAddr(ctx, network, addr))
+}
+
+func (p *paced) tell(c net.Conn, err error) (net.Conn, error) {
+	if err == nil && p.dialled != nil {
+		p.dialled()
+	}
+	return c, err
 }
 
 func (m *member) pace(ctx context.Context) error {

@@ -35,13 +35,12 @@ func askAll(r *rig, n int) told {
 		}
 		return false
 	})
-	dialer := r.env.Fabric.Dialer(topology.Wire{From: "app", To: "worker"}, 0)
+	c := httpx.NewClient(r.env.Fabric.Dialer(topology.Wire{From: "app", To: "worker"}, 0))
+	defer c.Close()
 	for i := range n {
-		c := httpx.NewClient(dialer)
 		if _, err := c.Do(r.t.Context(), "POST", "/jobs", r.job(int64(i), `{"ok":1}`)); err != nil {
 			r.t.Fatal(err)
 		}
-		c.Close()
 	}
 	counting.Stop()
 	return got
