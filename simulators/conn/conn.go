@@ -132,6 +132,10 @@ type Delivery struct {
 	Attempt int
 	Ack     func(context.Context) error
 	Nack    func(context.Context) error // to be delivered again
+	// Confirm is called before Ack by who wants to know when the broker has the acknowledgement: told
+	// is called then, once, with nil, or with why it does not have it or that will never be known. It
+	// must not block. Where Confirm is nil the broker has it when Ack returns.
+	Confirm func(told func(error))
 	// Reject hands it to the broker's own dead-lettering at once; nil where there is none.
 	Reject func(context.Context) error
 }

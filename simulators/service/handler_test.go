@@ -587,6 +587,25 @@ func TestReplicaLife(t *testing.T) {
 				"1.5s ack ok job-2",
 			},
 		},
+		"ack before work/crash before the bus has it/no ack": {
+			handler: "\n        ack: before_work" + handler,
+			play: func(r *rig) {
+				r.bus.ConfirmAfter = 100 * time.Millisecond
+				r.send(0, `{}`)
+				time.Sleep(500 * time.Millisecond)
+				r.send(1, `{}`)
+				time.Sleep(50 * time.Millisecond)
+				if err := r.service.CrashReplica(r.t.Context(), 0); err != nil {
+					r.t.Error(err)
+				}
+				time.Sleep(time.Second)
+			},
+			want: []string{
+				"0s receive job-0",
+				"100ms ack ok job-0",
+				"550ms attempt unknown crash #1 job-0",
+			},
+		},
 		"pause/while a message arrives/handled after resuming": {
 			handler: handler,
 			play: func(r *rig) {

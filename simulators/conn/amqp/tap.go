@@ -111,13 +111,15 @@ func (t *tap) held() int {
 func (t *tap) delivery(d *amqp.Delivery) conn.Delivery {
 	s := t.desk.sub
 	tag := d.DeliveryTag
+	var told func(error)
 	settle := func(as outcome) func(context.Context) error {
-		return func(context.Context) error { return t.settle(verdict{tag, as}) }
+		return func(context.Context) error { return t.settle(verdict{tag, as, told}) }
 	}
 	out := conn.Delivery{
 		Channel: s.Channel, Partition: int32(t.part), Redelivered: d.Redelivered,
 		Attempt: attempt(d, t.desk.layout.native),
 		Ack:     settle(acked), Nack: settle(given),
+		Confirm: func(f func(error)) { told = f },
 	}
 	if t.desk.layout.native {
 		out.Reject = settle(rejected)
@@ -197,9 +199,10 @@ func (t *tap) close() {
 	t.mu.Lock()
 	before := t.closed
 	t.closed = true
-	n := len(t.hand)
+	n, unsaid := len(t.hand), t.said
 	t.hand, t.said = nil, nil
 	t.mu.Unlock()
+	tellAll(unsaid, errNotSent)
 	if before {
 		return
 	}

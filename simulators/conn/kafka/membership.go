@@ -4,16 +4,23 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"github.com/faultline-sim/faultline/simulators/conn"
 )
 
 // errRevoked is what Ack answers for a partition that somebody else has now.
 var errRevoked = errors.New("the partition was taken away")
+
+// errNotCommitted is of what was acknowledged when its partition went, before its offset was known
+// to be committed.
+var errNotCommitted = fmt.Errorf("%w: %w", conn.ErrUnknown, errRevoked)
 
 // membership is a subscription's part in one generation of its group.
 type membership struct {
@@ -73,6 +80,9 @@ func (m *membership) run(generation context.Context) {
 	}
 	if !life.Crashed() {
 		_ = m.commit(committing) // refused if the group has gone on without us
+	}
+	for _, s := range m.shares {
+		s.progress.tell(errNotCommitted)
 	}
 }
 
@@ -152,6 +162,9 @@ func (m *membership) commit(ctx context.Context) error {
 	}
 	for s, offset := range written {
 		s.progress.committed(offset)
+	}
+	for _, s := range m.shares {
+		s.progress.tell(nil)
 	}
 	return nil
 }

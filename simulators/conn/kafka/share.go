@@ -128,6 +128,7 @@ func (s *share) delivery(r *kafka.Record) conn.Delivery {
 		Partition: int32(s.partition),
 		Offset:    offset,
 		Ack:       func(context.Context) error { return s.settle(offset) },
+		Confirm:   func(told func(error)) { s.progress.await(offset, told) },
 	}
 	var value []byte
 	if d.Message, value, d.Err = fromRecord(r, s.member.sub.client.cfg.Recall); d.Err != nil {

@@ -119,6 +119,7 @@ func (sh *share) delivery(r *types.Record) conn.Delivery {
 		Partition: sh.number,
 		Offset:    offsetOf(*r.SequenceNumber),
 		Ack:       func(context.Context) error { return sh.settle(ticket) },
+		Confirm:   func(told func(error)) { sh.progress.await(ticket, told) },
 	}
 	if d.Message, d.Err = fromRecord(r, sh.sub.client.cfg.Recall); d.Err != nil {
 		d.Message, d.Raw = nil, r.Data
@@ -165,7 +166,7 @@ func (sh *share) settle(ticket int64) error {
 // write writes the checkpoint, if it has moved. When the shard is somebody else's by now that is
 // the end of it.
 func (sh *share) write(ctx context.Context) error {
-	mark, ok := sh.progress.unwritten()
+	mark, upTo, ok := sh.progress.unwritten()
 	if !ok {
 		return nil
 	}
@@ -179,9 +180,13 @@ func (sh *share) write(ctx context.Context) error {
 		sh.stop()
 		return nil
 	}
-	sh.progress.wrote(mark)
+	sh.progress.wrote(mark, upTo)
 	return nil
 }
+
+// errNotWritten is of what was acknowledged when its shard went, before its checkpoint was known to
+// be written.
+var errNotWritten = fmt.Errorf("%w: %w", conn.ErrUnknown, errRevoked)
 
 // end stops the share and returns how far it is settled, once all that was handed out is or ctx
 // ends. What is settled from then on is not counted.
@@ -193,6 +198,7 @@ func (sh *share) end(ctx context.Context) (checkpoint string) {
 		_ = sh.queue.Settled(ctx) // what is not settled by then is delivered again
 	}
 	checkpoint = sh.progress.close()
+	sh.progress.tell(errNotWritten)
 	sh.queue.Close()
 	return checkpoint
 }

@@ -3,6 +3,7 @@ package program
 import (
 	"cmp"
 	"context"
+	"sync"
 	"time"
 
 	"github.com/faultline-sim/faultline/assertions/history"
@@ -184,7 +185,34 @@ func (a *Actor) ack(ctx context.Context, h *Handler, it *Item) {
 		return
 	}
 	it.settled = true
+	if it.Delivery.Confirm != nil {
+		a.confirm(ctx, h, it)
+		return
+	}
 	a.settle(ctx, h, it, history.Ok, it.Delivery.Ack)
+}
+
+// confirm acknowledges a delivery. Its row is of the moment at which the broker has that, which may
+// be long after the handler went on; of a replica that has crashed by then there is none.
+func (a *Actor) confirm(ctx context.Context, h *Handler, it *Item) {
+	e := a.delivered(history.Ack, h, it)
+	if it.duplicate {
+		e.Reason = reasonDuplicate
+	}
+	var once sync.Once
+	told := func(err error) {
+		once.Do(func() {
+			e.At, e.Outcome = a.now(), history.Ok
+			if f := simulators.Explain(err); f != nil {
+				e.Outcome, e.Reason = f.Outcome, f.Reason
+			}
+			a.record(&e)
+		})
+	}
+	it.Delivery.Confirm(told)
+	if err := it.Delivery.Ack(ctx); err != nil {
+		told(err)
+	}
 }
 
 func (a *Actor) nack(ctx context.Context, h *Handler, it *Item) {
