@@ -52,6 +52,8 @@ var faultWords = map[string]string{
 		"run with the same seed",
 	"status": "an HTTP status from 400 to 599 (default 500)",
 	"flow":   "only messages of this flow",
+	"every": "true: a message crashes whoever handles it at each delivery, until healed (default " +
+		"false: once each)",
 	"login": "true: members come back as newcomers, without the tokens they had (default " +
 		"false)",
 	"factor": "how many times the flow's own rate",

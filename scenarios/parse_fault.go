@@ -87,6 +87,7 @@ func (p *parser) faultFields(f *Fault) map[string]func(yamlpos.Value) {
 		"share":   func(v yamlpos.Value) { f.Share = share(v) },
 		"status":  func(v yamlpos.Value) { f.Status = v.Int(400, 599) },
 		"flow":    func(v yamlpos.Value) { f.Flow = p.flow(v) },
+		"every":   func(v yamlpos.Value) { f.Every = v.Bool() },
 		"login":   func(v yamlpos.Value) { f.Login = v.Bool() },
 		"factor":  func(v yamlpos.Value) { f.Factor = v.Float(0.001, 10_000) },
 		"rate": func(v yamlpos.Value) {

@@ -84,6 +84,7 @@ type Fault struct {
 	Factor    float64
 	Cores     float64 // cpu: processor time in cores
 	Size      int64   // bytes; memory: the most it may hold; disk_full: how large its disk is made
+	Every     bool    // crash_on_message: at each delivery, not only at the first
 	Login     bool    // reconnect_herd: members lose their tokens too
 }
 

@@ -68,6 +68,7 @@ func numberSchemas(kind string) map[string]object {
 			object{"type": "number", "exclusiveMinimum": 0, "maximum": 1},
 			object{"type": "string", "pattern": `^\s*[0-9.]+\s*%?$`},
 		}},
+		"every":  {"type": "boolean"},
 		"login":  {"type": "boolean"},
 		"status": {"type": "integer", "minimum": 400, "maximum": 599},
 		"flow":   {"type": "string"},

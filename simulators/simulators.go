@@ -184,7 +184,7 @@ const (
 	Errors     BehaviorKind = "errors"     // a share of requests or deliveries fail with Status
 	Slow       BehaviorKind = "slow"       // work takes Delay longer
 	Poison     BehaviorKind = "poison"     // a share of a flow's messages fail every time until healed
-	CrashOn    BehaviorKind = "crash"      // a share of a flow's messages crash the replica, once each
+	CrashOn    BehaviorKind = "crash"      // a share of a flow's messages crash the replica, once each or every time
 	Quota      BehaviorKind = "quota"      // requests beyond Rate per second are answered 429
 	Outage     BehaviorKind = "outage"     // every request is answered 503
 	Duplicates BehaviorKind = "duplicates" // a share of published messages is published twice
@@ -199,6 +199,7 @@ type Behavior struct {
 	Replicas []int  // of the node, counted from 0; nil is all
 	Flow     string // "" is all flows
 	Share    float64
+	Every    bool // crash: at each delivery
 	Status   int
 	Delay    time.Duration
 	Rate     float64

@@ -34,6 +34,7 @@ func behave(s Stage, node string, a scenarios.Act) (Injection, error) {
 		Replicas: only(a.Fault),
 		Flow:     a.Fault.Flow,
 		Share:    a.Fault.Share,
+		Every:    a.Fault.Every,
 		Status:   a.Fault.Status,
 		Delay:    a.Fault.Latency,
 		Rate:     a.Fault.Rate,

@@ -587,6 +587,37 @@ func TestReplicaLife(t *testing.T) {
 				"1.5s ack ok job-2",
 			},
 		},
+		"crash on message/every delivery/until healed": {
+			handler: handler,
+			play: func(r *rig) {
+				crash, err := r.service.Inject(simulators.Behavior{
+					Name: "c", Kind: simulators.CrashOn, Share: 1, Every: true,
+				})
+				if err != nil {
+					r.t.Fatal(err)
+				}
+				for range 2 {
+					r.send(0, `{}`)
+					time.Sleep(time.Second)
+				}
+				crash.Heal()
+				r.send(0, `{}`)
+				time.Sleep(2 * time.Second)
+				if crash.Touched() != 2 {
+					r.t.Errorf("touched %d, want 2", crash.Touched())
+				}
+			},
+			want: []string{
+				"0s receive job-0",
+				"0s attempt unknown crash #1 job-0",
+				"1s receive job-0",
+				"1s attempt unknown crash #1 job-0",
+				"2s receive job-0",
+				"3s publish ok publish out/done #1 job-0",
+				"3s attempt ok #1 job-0",
+				"3s ack ok job-0",
+			},
+		},
 		"ack before work/crash before the bus has it/no ack": {
 			handler: "\n        ack: before_work" + handler,
 			play: func(r *rig) {

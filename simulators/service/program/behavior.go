@@ -170,7 +170,7 @@ func (a *Actor) suffer(ctx context.Context, b *misbehavior, it *Item) error {
 		}
 	case simulators.CrashOn:
 		m := it.Message
-		if it.InFlow() && b.means(m) && b.crashed.Add(m.Flow, m.Number) == 1 {
+		if it.InFlow() && b.means(m) && (b.crashed.Add(m.Flow, m.Number) == 1 || b.Every) {
 			b.touched.Add(1)
 			a.Crash()
 			return context.Canceled
