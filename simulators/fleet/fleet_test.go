@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -62,7 +63,12 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	top, diags := topology.Parse("test.yaml", []byte(fleetTopology), topology.Options{})
+	return newRigOf(t, fleetTopology)
+}
+
+func newRigOf(t testing.TB, yaml string) *rig {
+	t.Helper()
+	top, diags := topology.Parse("test.yaml", []byte(yaml), topology.Options{})
 	for _, d := range diags.Sorted() {
 		if d.Kind != "never-born" { // a test posts the notes
 			t.Fatalf("parse topology: %s", d)
@@ -175,6 +181,28 @@ func TestPublishUntilAcknowledged(t *testing.T) {
 		want = []string{"0 begun  #0 after 0s", "0 ok  #0 after 300ms"}
 		if diff := cmp.Diff(want, r.rows("reading", history.Produce)); diff != "" {
 			t.Errorf("at-least-once/no answer twice/ok since the intended time (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestNoneIsNone: what is declared "none" of a send to a broker is not replaced by a default.
+func TestNoneIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		declared := strings.Replace(fleetTopology, "to: in/reading/:id,",
+			"to: in/reading/:id, timeout: none, retry: none,", 1)
+		r := newRigOf(t, declared)
+		r.bus.Answer = func(ctx context.Context, _ string, _ *message.Message) error {
+			if err := simulators.Wait(ctx, time.Minute); err != nil {
+				return err
+			}
+			return conn.ErrUnknown
+		}
+		r.fleet.Offer("reading", 0, r.env.Recorder.Now())
+		time.Sleep(2 * time.Minute)
+		r.close()
+		want := []string{"0 unknown no_answer #1 after 1m0s"}
+		if diff := cmp.Diff(want, r.rows("reading", history.Publish)); diff != "" {
+			t.Errorf("timeout and retry of none/no answer for a minute/one try (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -44,7 +44,7 @@ func (l *letter) retry() policy.Retry {
 			Attempts: max(1, declared.Attempts), Backoff: declared.Backoff,
 			Permanent: declared.Permanent,
 		}
-	case l.send.broker == "", l.send.flow.Guarantee == topology.AtMostOnce:
+	case l.send.Once, l.send.broker == "", l.send.flow.Guarantee == topology.AtMostOnce:
 		return policy.Retry{Attempts: 1}
 	default:
 		return policy.Retry{Backoff: l.member.fleet.node.Session.Reconnect}
@@ -59,7 +59,7 @@ func (l *letter) pause(b policy.Backoff, n int) time.Duration {
 
 func (l *letter) try(ctx context.Context, n int) *simulators.Failure {
 	timeout := l.send.Policy.Timeout
-	if timeout == 0 && l.send.broker != "" {
+	if timeout == 0 && l.send.broker != "" && !l.send.Unbounded {
 		timeout = publishWithin
 	}
 	if timeout > 0 {
