@@ -127,6 +127,13 @@ type Delivery struct {
 	Partition   int32
 	Offset      int64
 	Redelivered bool // the broker says it was delivered before
+	// Scope is what is handed out in order, and to this consumer again when it is given back: a
+	// partition, or a key of a channel. While one of a scope is given back and has not come again,
+	// later ones wait, as they do in that broker's own clients. "" promises no order.
+	Scope string
+	// Lost says that the delivery is no longer this consumer's: its part went to another, who is given
+	// it too. Such is not worked on. Nil is never.
+	Lost func() bool
 	// Attempt is how many times the broker has delivered it to this group, this time included, by
 	// the broker's own count; 0 where it keeps none that a client may see.
 	Attempt int

@@ -360,6 +360,7 @@ func (r *replica) busy() int64 {
 		return n
 	}
 	for _, l := range r.lanes {
+		n += l.aside.Load()
 		for _, queue := range l.queues {
 			n += int64(len(queue))
 		}

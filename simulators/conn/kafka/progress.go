@@ -97,6 +97,13 @@ func (p *progress) tell(err error) {
 	}
 }
 
+// lost says that the part has been taken away.
+func (p *progress) lost() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
+
 // close refuses further settlements; the mark stays.
 func (p *progress) close() {
 	p.mu.Lock()

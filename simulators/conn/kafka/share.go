@@ -127,6 +127,8 @@ func (s *share) delivery(r *kafka.Record) conn.Delivery {
 		Channel:   s.member.sub.Channel,
 		Partition: int32(s.partition),
 		Offset:    offset,
+		Scope:     fmt.Sprint("partition ", s.partition),
+		Lost:      s.progress.lost,
 		Ack:       func(context.Context) error { return s.settle(offset) },
 		Confirm:   func(told func(error)) { s.progress.await(offset, told) },
 	}

@@ -122,6 +122,13 @@ func (p *progress) tell(err error) {
 	}
 }
 
+// lost says that the part has been taken away.
+func (p *progress) lost() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
+
 // close refuses further settlements and returns the mark.
 func (p *progress) close() (mark string) {
 	p.mu.Lock()

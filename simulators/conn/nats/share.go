@@ -29,6 +29,7 @@ type share struct {
 	revoked bool
 	open    map[*held]struct{} // handed out and not settled
 	change  chan struct{}      // closed when one is settled; nil while nobody waits for it
+	back    bool               // one was given back since messages were last asked for
 }
 
 // held is a delivery in hand.
@@ -159,7 +160,8 @@ func (s *share) room(ctx context.Context) (int, error) {
 	for {
 		s.mu.Lock()
 		free := s.sub.Prefetch - len(s.open)
-		if free > 0 && 4*free >= s.sub.Prefetch {
+		if free > 0 && (4*free >= s.sub.Prefetch || s.back) { // what is in hand may wait behind that
+			s.back = false
 			s.mu.Unlock()
 			return free, nil
 		}
@@ -195,12 +197,19 @@ func (s *share) delivery(h *held, meta *jetstream.MsgMetadata) conn.Delivery {
 		Nack:    func(context.Context) error { return s.settle(h, "give back", nak, nil) },
 		Confirm: func(f func(error)) { told = f },
 	}
+	d.Lost = func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.revoked
+	}
 	if s.sub.kept.dead != "" {
 		d.Reject = func(context.Context) error { return s.settle(h, "reject", term, nil) }
 	}
 	d.Message, d.Err = fromMsg(h.msg.Headers(), h.msg.Data(), s.sub.client.cfg.Recall)
 	if d.Err != nil {
 		d.Message, d.Raw = nil, h.msg.Data()
+	} else if s.sub.kept.ordered && d.Message.Key != "" {
+		d.Scope = "key " + d.Message.Key
 	}
 	return d
 }
@@ -212,6 +221,7 @@ func (s *share) settle(h *held, verb string, w word, told func(error)) error {
 	s.mu.Lock()
 	_, open := s.open[h]
 	open = open && !s.revoked
+	s.back = s.back || w == nak
 	delete(s.open, h)
 	if s.change != nil {
 		close(s.change)

@@ -3,6 +3,7 @@ package program
 import (
 	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,7 @@ func (a *Actor) Handle(ctx context.Context, h *Handler, items []*Item) {
 		if len(live) > 0 && simulators.Wait(a.Stopping, a.spread(live[0], h.Name, h.backoff, n)) != nil {
 			return
 		}
+		live = slices.DeleteFunc(live, (*Item).Lost)
 	}
 }
 
@@ -216,7 +218,7 @@ func (a *Actor) confirm(ctx context.Context, h *Handler, it *Item) {
 }
 
 func (a *Actor) nack(ctx context.Context, h *Handler, it *Item) {
-	it.settled = true
+	it.settled, it.back = true, true
 	a.settle(ctx, h, it, history.Fail, it.Delivery.Nack)
 }
 
