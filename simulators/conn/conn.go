@@ -58,6 +58,20 @@ func (c Config) Chance() *rand.Rand {
 	return rand.New(rand.NewPCG(id.Sum64(), 0))
 }
 
+// ReconnectPause is the pause before the n-th try in a row to connect again, n from 1, as the session
+// declares it; without one it is otherwise. The jitter is drawn from r, which the caller guards.
+func (c Config) ReconnectPause(n int, r *rand.Rand, otherwise time.Duration) time.Duration {
+	declared := c.Session.Reconnect
+	if declared.Initial <= 0 {
+		return otherwise
+	}
+	least, most := declared.Pause(n)
+	if most <= least {
+		return least
+	}
+	return least + time.Duration(r.Int64N(int64(most-least)+1))
+}
+
 // Recall knows a message by its body alone.
 type Recall func(body []byte) *message.Message
 

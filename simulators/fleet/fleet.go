@@ -47,8 +47,9 @@ type Fleet struct {
 	callees      map[string]*httpx.Client // shared by the members; each request has a connection
 	lines        simulators.Lines         // of the shared clients
 	login        login
-	brokers      []string // brokers that every member connects to
-	limiter      *rate.Limiter
+	brokers      []string      // brokers that every member connects to
+	dials        *rate.Limiter // nil is as many as there are
+	logins       *rate.Limiter
 	misbehaviors program.Misbehaviors
 	sunk         simulators.Tally
 	members      []*member
@@ -76,7 +77,8 @@ func New(c Config) (*Fleet, error) {
 	}
 	if r := c.Node.Session.ConnectRate; r > 0 {
 		burst := max(1, r/10) // so that no second, wherever it begins, has more than r
-		f.limiter = rate.NewLimiter(rate.Limit(max(1, r-burst)), burst)
+		f.dials = rate.NewLimiter(rate.Limit(max(1, r-burst)), burst)
+		f.logins = rate.NewLimiter(rate.Limit(max(1, r-burst)), burst)
 	}
 	f.life, f.end = context.WithCancel(context.Background())
 	for i := range max(1, c.Node.Count) {

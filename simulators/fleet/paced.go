@@ -5,6 +5,8 @@ import (
 	"net"
 	"strings"
 
+	"golang.org/x/time/rate"
+
 	"github.com/faultline-sim/faultline/topology/wire"
 )
 
@@ -18,7 +20,7 @@ type paced struct {
 
 // Dial connects when the fleet's rate allows it.
 func (p *paced) Dial(ctx context.Context) (net.Conn, error) {
-	if err := p.member.pace(ctx); err != nil {
+	if err := p.member.pace(ctx, p.member.fleet.dials); err != nil {
 		return nil, err
 	}
 	return p.tell(p.Dialer.Dial(ctx))
@@ -26,7 +28,7 @@ func (p *paced) Dial(ctx context.Context) (net.Conn, error) {
 
 // DialAddr connects when the fleet's rate allows it.
 func (p *paced) DialAddr(ctx context.Context, network, addr string) (net.Conn, error) {
-	if err := p.member.pace(ctx); err != nil {
+	if err := p.member.pace(ctx, p.member.fleet.dials); err != nil {
 		return nil, err
 	}
 	return p.tell(p.Dialer.DialAddr(ctx, network, addr))
@@ -39,11 +41,12 @@ func (p *paced) tell(c net.Conn, err error) (net.Conn, error) {
 	return c, err
 }
 
-func (m *member) pace(ctx context.Context) error {
-	if m.fleet.limiter == nil || !m.ready.Load() {
+// pace waits until a limit lets the member go on, once it has been ready: a start is not paced.
+func (m *member) pace(ctx context.Context, limiter *rate.Limiter) error {
+	if limiter == nil || !m.ready.Load() {
 		return nil
 	}
-	return m.fleet.limiter.Wait(ctx)
+	return limiter.Wait(ctx)
 }
 
 // fill puts id in the place of each segment that begins with a colon.

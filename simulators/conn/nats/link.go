@@ -191,7 +191,8 @@ func (c *Client) lose() {
 // reopen tries until there is a link; nil when the client's life has ended.
 func (c *Client) reopen() *link {
 	for n := 1; ; n++ {
-		if c.life.PauseBefore(c.life, n) != nil {
+		pause := c.cfg.ReconnectPause(n, c.rand, life.Backoff(n))
+		if c.life.Pause(c.life, pause) != nil {
 			return nil
 		}
 		if l, err := c.open(c.life); err == nil {
