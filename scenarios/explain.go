@@ -35,6 +35,9 @@ var scenarioWords = map[string]string{
 		"service",
 	"redrive": "on the timeline: publishes every message of a dead-letter channel to where " +
 		"it came from, once each",
+	"when": "of a fault: {in_hand: NODE, at_least: 1}; from its time on it waits until the node " +
+		"(or NODE[1], one replica) handles so many messages at once, and is done to it then; it " +
+		"waits until its end at most, and has touched nothing if that never came",
 	"fault": "on the timeline: what is broken; 'faultline explain' lists the kinds",
 }
 

@@ -49,8 +49,16 @@ type Act struct {
 	Name    string        // given, or made from its kind and number; unique
 	At      time.Duration // from the end of steady
 	Fault   *Fault
+	When    *State // what the fault waits for, from At on and until its end; nil is nothing
 	Scale   []Scale
 	Redrive string // full reference of a dead-letter channel
+}
+
+// State is what a fault may wait for, so that it finds work to break.
+type State struct {
+	InHand  string // a cloud or service that is simulated
+	Replica int    // −1 is all of them together
+	AtLeast int    // messages that it handles at once
 }
 
 // End is when the act is over, counted like At.

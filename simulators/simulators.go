@@ -136,6 +136,14 @@ type Replicated interface {
 	Scale(ctx context.Context, n int) error
 }
 
+// Worker is a node that tells when it has work in hand.
+type Worker interface {
+	Node
+	// AwaitInHand returns when a replica (below 0: all together) handles at least so many messages at
+	// once, or ctx ends.
+	AwaitInHand(ctx context.Context, replica, atLeast int) error
+}
+
 // Limited is a node whose replicas' use of the machine can be narrowed, since they run in containers.
 type Limited interface {
 	Replicated

@@ -20,6 +20,7 @@ const redeliverAfter = 100 * time.Millisecond
 // dead-lettered, given back, or answered. It returns early when ctx ends, with nothing settled.
 func (a *Actor) Handle(ctx context.Context, h *Handler, items []*Item) {
 	a.inHand.Add(int64(len(items)))
+	a.Watch.took()
 	defer a.inHand.Add(-int64(len(items)))
 	live := a.admit(ctx, h, items)
 	first := 1
