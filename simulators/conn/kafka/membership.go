@@ -120,6 +120,9 @@ func (m *membership) commitUntil(generation, committing context.Context) {
 		case <-generation.Done():
 			return
 		}
+		if m.sub.client.life.Pause(generation, commitAfter) != nil {
+			return
+		}
 		if m.commit(committing) != nil {
 			m.touch() // again: the coordinator may have moved
 		}
