@@ -35,6 +35,9 @@ var scenarioWords = map[string]string{
 		"service",
 	"redrive": "on the timeline: publishes every message of a dead-letter channel to where " +
 		"it came from, once each",
+	"when": "of a fault: {in_hand: NODE, at_least: 1}; from its time on it waits until the node " +
+		"(or NODE[1], one replica) handles so many messages at once, and is done to it then; it " +
+		"waits until its end at most, and has touched nothing if that never came",
 	"fault": "on the timeline: what is broken; 'faultline explain' lists the kinds",
 }
 
@@ -52,6 +55,8 @@ var faultWords = map[string]string{
 		"run with the same seed",
 	"status": "an HTTP status from 400 to 599 (default 500)",
 	"flow":   "only messages of this flow",
+	"every": "true: a message crashes whoever handles it at each delivery, until healed (default " +
+		"false: once each)",
 	"login": "true: members come back as newcomers, without the tokens they had (default " +
 		"false)",
 	"factor": "how many times the flow's own rate",

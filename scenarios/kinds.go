@@ -192,7 +192,9 @@ func behaviorKinds() []Kind {
 			Doc:  "a share of a flow's messages fails every time they are handled",
 			Bite: ownBite, Heal: "the fix is deployed: the same messages are handled from then on"},
 		{Name: "crash_on_message", Targets: on, Needs: []string{"flow", "share"},
-			Doc:  "a share of a flow's messages crashes the replica that handles them, once each",
+			May: []string{"every"},
+			Doc: "a share of a flow's messages crashes the replica that handles them, once each, " +
+				"or with every: at each delivery",
 			Bite: ownBite, Heal: undone},
 		{Name: "quota", Targets: on, Needs: []string{"rate"},
 			Doc: "requests beyond rate (5/s) are answered 429", Bite: ownBite, Heal: undone},

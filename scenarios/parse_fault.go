@@ -20,7 +20,8 @@ func (p *parser) fault(v yamlpos.Value, a *Act) {
 	a.Fault = f
 	fields := map[string]func(yamlpos.Value){
 		"name": ignore, "at": ignore, "fault": ignore,
-		"for": func(v yamlpos.Value) { f.For = p.some(v) },
+		"for":  func(v yamlpos.Value) { f.For = p.some(v) },
+		"when": func(v yamlpos.Value) { a.When = p.state(v) },
 	}
 	if kind.On(OnWire) {
 		fields["wire"] = func(v yamlpos.Value) { p.wires(v, f) }
@@ -45,12 +46,39 @@ func (p *parser) fault(v yamlpos.Value, a *Act) {
 	if !kind.Instant && !v.Get("for").Present() {
 		v.Errorf("missing-key", "fault %q needs for: how long until it heals, such as 10s", word)
 	}
+	if a.When != nil && f.For == 0 {
+		v.Get("when").Errorf("missing-key", "a fault that waits needs for: it waits so long at most")
+	}
 	if kind.Takes("direction") && f.Direction == "" {
 		f.Direction = wire.Both
 	}
 	if word == "disk_full" && f.Size == 0 {
 		f.Size = DefaultDisk
 	}
+}
+
+// state reads {in_hand: worker, at_least: 1}.
+func (p *parser) state(v yamlpos.Value) *State {
+	s := &State{Replica: -1, AtLeast: 1}
+	v.Fields(map[string]func(yamlpos.Value){
+		"in_hand": func(v yamlpos.Value) {
+			found, err := p.s.AsBuilt.Select(v.Text())
+			switch {
+			case err != nil:
+				notMeant(v, err)
+			case len(found) != 1 || targetOf(found[0].Node) != OnSim || found[0].Node.Own != nil:
+				v.Errorf("wrong-target", "%q is not one cloud or service that is simulated: of others "+
+					"nobody knows what they have in hand", v.Text())
+			default:
+				s.InHand, s.Replica = found[0].Node.Name, found[0].Replica
+			}
+		},
+		"at_least": func(v yamlpos.Value) { s.AtLeast = v.Int(1, 1_000_000) },
+	})
+	if v.IsMap() && !v.Get("in_hand").Present() {
+		v.Errorf("missing-key", "a state needs in_hand: whose work it is about")
+	}
+	return s
 }
 
 // faultTarget checks that a fault says where it happens, in one way.
@@ -87,6 +115,7 @@ func (p *parser) faultFields(f *Fault) map[string]func(yamlpos.Value) {
 		"share":   func(v yamlpos.Value) { f.Share = share(v) },
 		"status":  func(v yamlpos.Value) { f.Status = v.Int(400, 599) },
 		"flow":    func(v yamlpos.Value) { f.Flow = p.flow(v) },
+		"every":   func(v yamlpos.Value) { f.Every = v.Bool() },
 		"login":   func(v yamlpos.Value) { f.Login = v.Bool() },
 		"factor":  func(v yamlpos.Value) { f.Factor = v.Float(0.001, 10_000) },
 		"rate": func(v yamlpos.Value) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/faultline-sim/faultline/topology"
+	"github.com/faultline-sim/faultline/topology/claims"
 	"github.com/faultline-sim/faultline/topology/diag"
 	"github.com/faultline-sim/faultline/topology/yamlpos"
 )
@@ -183,12 +184,25 @@ func (p *parser) deadLetterChannel(v yamlpos.Value) string {
 	for _, ref := range p.s.Promise.DeadLetterChannels() {
 		known = append(known, p.s.Promise.ShortRef(ref))
 		if v.Text() == ref || v.Text() == p.s.Promise.ShortRef(ref) {
+			p.readable(v, ref)
 			return ref
 		}
 	}
 	v.Errorf("unknown-channel", "%q is not a dead-letter channel, %s", v.Text(),
 		diag.Expected(v.Text(), known))
 	return ""
+}
+
+// readable refuses a channel whose broker cannot be asked what stands in it.
+func (p *parser) readable(v yamlpos.Value, ref string) {
+	n := p.s.AsBuilt.Node(topology.ChannelNode(ref))
+	if n == nil || n.Own != nil {
+		return
+	}
+	if c, ok := claims.Of(n.Protocol); ok && !c.Readable {
+		v.Errorf("cannot", "%q cannot be redriven: what stands in it cannot be read over %s; "+
+			"dead-letter to a channel of another broker", v.Text(), n.Protocol)
+	}
 }
 
 func ignore(yamlpos.Value) {}

@@ -193,6 +193,7 @@ func (f *Fault) String() string {
 	add(f.Status > 0, "%d", f.Status)
 	add(f.Factor > 0, "×%g", f.Factor)
 	add(f.Share > 0 && f.Share < 1, "%g%%", f.Share*100)
+	add(f.Every, "at every delivery")
 	add(f.Login, "with new logins")
 	add(f.Flow != "", "of %s", f.Flow)
 	add(f.Direction != "" && f.Direction != wire.Both, "of %s only", f.Direction)

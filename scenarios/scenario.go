@@ -49,8 +49,16 @@ type Act struct {
 	Name    string        // given, or made from its kind and number; unique
 	At      time.Duration // from the end of steady
 	Fault   *Fault
+	When    *State // what the fault waits for, from At on and until its end; nil is nothing
 	Scale   []Scale
 	Redrive string // full reference of a dead-letter channel
+}
+
+// State is what a fault may wait for, so that it finds work to break.
+type State struct {
+	InHand  string // a cloud or service that is simulated
+	Replica int    // −1 is all of them together
+	AtLeast int    // messages that it handles at once
 }
 
 // End is when the act is over, counted like At.
@@ -84,6 +92,7 @@ type Fault struct {
 	Factor    float64
 	Cores     float64 // cpu: processor time in cores
 	Size      int64   // bytes; memory: the most it may hold; disk_full: how large its disk is made
+	Every     bool    // crash_on_message: at each delivery, not only at the first
 	Login     bool    // reconnect_herd: members lose their tokens too
 }
 

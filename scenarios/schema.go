@@ -68,6 +68,7 @@ func numberSchemas(kind string) map[string]object {
 			object{"type": "number", "exclusiveMinimum": 0, "maximum": 1},
 			object{"type": "string", "pattern": `^\s*[0-9.]+\s*%?$`},
 		}},
+		"every":  {"type": "boolean"},
 		"login":  {"type": "boolean"},
 		"status": {"type": "integer", "minimum": 400, "maximum": 599},
 		"flow":   {"type": "string"},
@@ -139,9 +140,22 @@ func actSchema(duration object) object {
 	return object{"oneOf": acts}
 }
 
+// stateSchema is what a fault may wait for.
+func stateSchema() object {
+	return object{
+		"type": "object", "additionalProperties": false, "required": []string{"in_hand"},
+		"description": scenarioWords["when"], "properties": object{
+			"in_hand":  object{"type": "string"},
+			"at_least": object{"type": "integer", "minimum": 1, "maximum": 1_000_000},
+		},
+	}
+}
+
 // faultSchema is a fault's fields but the one that says where it happens.
 func faultSchema(k Kind, duration object) (fields object, required []string) {
-	fields = object{"fault": object{"const": k.Name, "description": k.Doc}, "for": duration}
+	fields = object{
+		"fault": object{"const": k.Name, "description": k.Doc}, "for": duration, "when": stateSchema(),
+	}
 	required = append([]string{"fault"}, k.Needs...)
 	if !k.Instant {
 		required = append(required, "for")

@@ -136,6 +136,14 @@ type Replicated interface {
 	Scale(ctx context.Context, n int) error
 }
 
+// Worker is a node that tells when it has work in hand.
+type Worker interface {
+	Node
+	// AwaitInHand returns when a replica (below 0: all together) handles at least so many messages at
+	// once, or ctx ends.
+	AwaitInHand(ctx context.Context, replica, atLeast int) error
+}
+
 // Limited is a node whose replicas' use of the machine can be narrowed, since they run in containers.
 type Limited interface {
 	Replicated
@@ -148,9 +156,9 @@ type Limited interface {
 // Crowd is a node of many members that hold connections.
 type Crowd interface {
 	Node
-	// Disconnect drops the connections of a share of the members (by member order), which then
-	// come back as their session says; it returns how many.
-	Disconnect(share float64) int
+	// Disconnect drops the connections of members, which then come back as their session says; it
+	// returns how many had any.
+	Disconnect(Members) int
 	// Connected is how many members hold a working connection now, of how many.
 	Connected() (now, all int)
 	// Sunk reports every message the members received as a flow's sink, with the copies each got.
@@ -161,7 +169,13 @@ type Crowd interface {
 type Forgetful interface {
 	Crowd
 	// Forget takes the tokens of the members that Disconnect would mean.
-	Forget(share float64)
+	Forget(Members)
+}
+
+// Members are some of a crowd: those that Only names, or else the first ones, Share of all.
+type Members struct {
+	Share float64
+	Only  []int // counted from 0; nil leaves the choice to Share
 }
 
 // Ledger is implemented by services that are themselves a flow's sink: what they have applied, as
@@ -178,7 +192,7 @@ const (
 	Errors     BehaviorKind = "errors"     // a share of requests or deliveries fail with Status
 	Slow       BehaviorKind = "slow"       // work takes Delay longer
 	Poison     BehaviorKind = "poison"     // a share of a flow's messages fail every time until healed
-	CrashOn    BehaviorKind = "crash"      // a share of a flow's messages crash the replica, once each
+	CrashOn    BehaviorKind = "crash"      // a share of a flow's messages crash the replica, once each or every time
 	Quota      BehaviorKind = "quota"      // requests beyond Rate per second are answered 429
 	Outage     BehaviorKind = "outage"     // every request is answered 503
 	Duplicates BehaviorKind = "duplicates" // a share of published messages is published twice
@@ -188,13 +202,15 @@ const (
 // message's number, so that a redelivered message meets the same fate; errors and slowness are
 // drawn anew each time a message comes by, as a service under stress would.
 type Behavior struct {
-	Name   string
-	Kind   BehaviorKind
-	Flow   string // "" is all flows
-	Share  float64
-	Status int
-	Delay  time.Duration
-	Rate   float64
+	Name     string
+	Kind     BehaviorKind
+	Replicas []int  // of the node, counted from 0; nil is all
+	Flow     string // "" is all flows
+	Share    float64
+	Every    bool // crash: at each delivery
+	Status   int
+	Delay    time.Duration
+	Rate     float64
 }
 
 // Injection is a behaviour in force.

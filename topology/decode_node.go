@@ -157,6 +157,12 @@ func (d *decoder) send(s *Send, v yamlpos.Value) {
 		"body":    func(v yamlpos.Value) { d.sendBody(s, v) },
 		"subject": func(v yamlpos.Value) { s.Subject = d.sendExpr(v) },
 	}))
+	if timeout := v.Get("timeout"); timeout.Present() {
+		s.Unbounded = isNone(timeout)
+	}
+	if retry := v.Get("retry"); retry.Present() {
+		s.Once = isNone(retry)
+	}
 }
 
 func (d *decoder) sendBody(s *Send, v yamlpos.Value) {

@@ -57,7 +57,7 @@ func nodeObjects() []object {
 				"reconnect: {initial: 100ms, factor: 2, max: 5s, jitter: 0.5}"},
 			{"connect_rate", orNone(rate()),
 				"how many members of the fleet may begin a connect in one second while " +
-					"reconnecting, at least 1/s",
+					"reconnecting, and how many a login, at least 1/s; default as many as there are",
 				"connect_rate: 50/s"},
 			{"inflight", whole(1, maxCount),
 				"unacknowledged messages a member keeps, buffered while disconnected; default 100",

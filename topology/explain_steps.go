@@ -166,14 +166,16 @@ func policyFields() []field {
 			"takes named policies; own fields stand above them",
 			"use: api-call"},
 		{"timeout", orNone(span()),
-			"bounds each attempt",
+			"bounds each attempt; none leaves it unbounded; default of a send to a broker: 5s, of " +
+				"anything else none",
 			"timeout: 300ms"},
 		{"ttl", orNone(span()),
 			"age after which a message is expired rather than handled",
 			"ttl: 30s"},
 		{"retry", or(whole(1, maxAttempts), orNone(ref("retry", "a retry"))),
 			"bounds how often and when a failed operation is tried again; attempts counts " +
-				"the first",
+				"the first; none is one try; default of a send to a broker, unless its flow is " +
+				"at-most-once: until it is answered, paused as its session reconnects",
 			"retry: {attempts: 4, backoff: {initial: 50ms, factor: 2, max: 1s, jitter: 0.2}, " +
 				"permanent: [4xx]}"},
 		{"breaker", orNone(ref("breaker", "a breaker")),

@@ -85,6 +85,10 @@ type Send struct {
 	Body    map[string]string // field to expr expression
 	Subject string            // expr for the CloudEvents subject, "" is the member's own id
 	Policy  policy.Set        // timeout and retry of the send itself
+	// Unbounded and Once say that "none" was declared for timeout and retry, of which a send to a
+	// broker has defaults: 5 s a try, and tries until one is answered.
+	Unbounded bool `json:",omitempty"`
+	Once      bool `json:",omitempty"`
 }
 
 // Handler is one thing a node does, with exactly one trigger.

@@ -29,18 +29,28 @@ func behave(s Stage, node string, a scenarios.Act) (Injection, error) {
 		return nil, fmt.Errorf("node %q is not simulated", node)
 	}
 	i, err := n.Inject(simulators.Behavior{
-		Name:   a.Name,
-		Kind:   behaviors[a.Fault.Kind],
-		Flow:   a.Fault.Flow,
-		Share:  a.Fault.Share,
-		Status: a.Fault.Status,
-		Delay:  a.Fault.Latency,
-		Rate:   a.Fault.Rate,
+		Name:     a.Name,
+		Kind:     behaviors[a.Fault.Kind],
+		Replicas: only(a.Fault),
+		Flow:     a.Fault.Flow,
+		Share:    a.Fault.Share,
+		Every:    a.Fault.Every,
+		Status:   a.Fault.Status,
+		Delay:    a.Fault.Latency,
+		Rate:     a.Fault.Rate,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return misbehaving{i}, nil
+}
+
+// only is the replica or member that a fault is done to alone, nil for all.
+func only(f *scenarios.Fault) []int {
+	if f.Replica < 0 {
+		return nil
+	}
+	return []int{f.Replica}
 }
 
 func (m misbehaving) Bite() int64 { return m.Touched() }

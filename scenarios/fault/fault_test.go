@@ -21,13 +21,14 @@ type stage struct {
 	recorder *record.Recorder
 	topology *topology.Topology
 	engines  map[string]engine.Engine
+	nodes    map[string]simulators.Node
 	broker   conn.Broker
 	now      int64
 }
 
 func (s *stage) Fabric() wire.Fabric                                     { return nil }
 func (s *stage) Topology() *topology.Topology                            { return s.topology }
-func (s *stage) Simulator(string) simulators.Node                        { return nil }
+func (s *stage) Simulator(node string) simulators.Node                   { return s.nodes[node] }
 func (s *stage) Engine(node string) engine.Engine                        { return s.engines[node] }
 func (s *stage) Broker(context.Context, string) (conn.Broker, error)     { return s.broker, nil }
 func (s *stage) Now() int64                                              { return s.now }

@@ -17,14 +17,15 @@ func herd(s Stage, node string, f *scenarios.Fault) (Injection, error) {
 	if !ok {
 		return nil, fmt.Errorf("node %q is not a fleet", node)
 	}
+	members := simulators.Members{Share: f.Share, Only: only(f)}
 	if f.Login {
 		forgetful, ok := crowd.(simulators.Forgetful)
 		if !ok {
 			return nil, fmt.Errorf("members of %q have no tokens to lose", node)
 		}
-		forgetful.Forget(f.Share)
+		forgetful.Forget(members)
 	}
-	return stampede(crowd.Disconnect(f.Share)), nil
+	return stampede(crowd.Disconnect(members)), nil
 }
 
 func (h stampede) Bite() int64              { return int64(h) }

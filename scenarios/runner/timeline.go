@@ -67,6 +67,9 @@ func (r *run) act(ctx context.Context, a scenarios.Act) error {
 
 // fault injects, watches and heals. The heal happens also when the run is being stopped.
 func (r *run) fault(ctx context.Context, a scenarios.Act) error {
+	if came, err := r.await(ctx, a); err != nil || !came {
+		return err
+	}
 	r.faultEvent(a, "inject", 0)
 	r.say("inject %s: %s", a.Name, a.Fault)
 	r.inForce.Add(1)
@@ -91,6 +94,30 @@ func (r *run) fault(ctx context.Context, a scenarios.Act) error {
 	}
 	r.faultEvent(a, "bite", i.Bite())
 	return watching
+}
+
+// await waits for the state that a fault asks for, until its planned end. Where that never came the
+// fault is told as one that touched nothing.
+func (r *run) await(ctx context.Context, a scenarios.Act) (came bool, err error) {
+	if a.When == nil {
+		return true, nil
+	}
+	worker, ok := r.Simulator(a.When.InHand).(simulators.Worker)
+	if !ok {
+		return false, fmt.Errorf("inject %q: nobody knows what %q has in hand", a.Name, a.When.InHand)
+	}
+	left := time.Duration(r.origin + int64(a.End()) - r.recorder.Now())
+	waiting, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	err = worker.AwaitInHand(waiting, a.When.Replica, a.When.AtLeast)
+	if err == nil || ctx.Err() != nil {
+		return err == nil, err
+	}
+	r.say("%s waited in vain: %s never had %d in hand", a.Name, a.When.InHand, a.When.AtLeast)
+	for _, reason := range []string{"inject", "heal", "bite"} {
+		r.faultEvent(a, reason, 0)
+	}
+	return false, nil
 }
 
 // watch tells the bite of a fault while it lasts; its error says that the run is being stopped.

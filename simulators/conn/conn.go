@@ -58,6 +58,20 @@ func (c Config) Chance() *rand.Rand {
 	return rand.New(rand.NewPCG(id.Sum64(), 0))
 }
 
+// ReconnectPause is the pause before the n-th try in a row to connect again, n from 1, as the session
+// declares it; without one it is otherwise. The jitter is drawn from r, which the caller guards.
+func (c Config) ReconnectPause(n int, r *rand.Rand, otherwise time.Duration) time.Duration {
+	declared := c.Session.Reconnect
+	if declared.Initial <= 0 {
+		return otherwise
+	}
+	least, most := declared.Pause(n)
+	if most <= least {
+		return least
+	}
+	return least + time.Duration(r.Int64N(int64(most-least)+1))
+}
+
 // Recall knows a message by its body alone.
 type Recall func(body []byte) *message.Message
 
@@ -127,11 +141,22 @@ type Delivery struct {
 	Partition   int32
 	Offset      int64
 	Redelivered bool // the broker says it was delivered before
+	// Scope is what is handed out in order, and to this consumer again when it is given back: a
+	// partition, or a key of a channel. While one of a scope is given back and has not come again,
+	// later ones wait, as they do in that broker's own clients. "" promises no order.
+	Scope string
+	// Lost says that the delivery is no longer this consumer's: its part went to another, who is given
+	// it too. Such is not worked on. Nil is never.
+	Lost func() bool
 	// Attempt is how many times the broker has delivered it to this group, this time included, by
 	// the broker's own count; 0 where it keeps none that a client may see.
 	Attempt int
 	Ack     func(context.Context) error
 	Nack    func(context.Context) error // to be delivered again
+	// Confirm is called before Ack by who wants to know when the broker has the acknowledgement: told
+	// is called then, once, with nil, or with why it does not have it or that will never be known. It
+	// must not block. Where Confirm is nil the broker has it when Ack returns.
+	Confirm func(told func(error))
 	// Reject hands it to the broker's own dead-lettering at once; nil where there is none.
 	Reject func(context.Context) error
 }

@@ -47,8 +47,9 @@ type Fleet struct {
 	callees      map[string]*httpx.Client // shared by the members; each request has a connection
 	lines        simulators.Lines         // of the shared clients
 	login        login
-	brokers      []string // brokers that every member connects to
-	limiter      *rate.Limiter
+	brokers      []string      // brokers that every member connects to
+	dials        *rate.Limiter // nil is as many as there are
+	logins       *rate.Limiter
 	misbehaviors program.Misbehaviors
 	sunk         simulators.Tally
 	members      []*member
@@ -76,7 +77,8 @@ func New(c Config) (*Fleet, error) {
 	}
 	if r := c.Node.Session.ConnectRate; r > 0 {
 		burst := max(1, r/10) // so that no second, wherever it begins, has more than r
-		f.limiter = rate.NewLimiter(rate.Limit(max(1, r-burst)), burst)
+		f.dials = rate.NewLimiter(rate.Limit(max(1, r-burst)), burst)
+		f.logins = rate.NewLimiter(rate.Limit(max(1, r-burst)), burst)
 	}
 	f.life, f.end = context.WithCancel(context.Background())
 	for i := range max(1, c.Node.Count) {
@@ -163,11 +165,9 @@ func (f *Fleet) Inject(b simulators.Behavior) (simulators.Injection, error) {
 	return injection, nil
 }
 
-// Disconnect resets the connections of the first members, a share of all (0 to 1), and says how
-// many members that were connected it did that to.
-func (f *Fleet) Disconnect(share float64) (dropped int) {
-	n := int(share*float64(len(f.members)) + 0.5)
-	for _, m := range f.members[:min(max(n, 0), len(f.members))] {
+// Disconnect drops the connections of members and says how many had any.
+func (f *Fleet) Disconnect(who simulators.Members) (dropped int) {
+	for _, m := range f.meant(who) {
 		if m.lines.Drop() > 0 {
 			dropped++
 		}
@@ -175,13 +175,26 @@ func (f *Fleet) Disconnect(share float64) (dropped int) {
 	return dropped
 }
 
-// Forget takes their tokens from the first members, the same that Disconnect means: they have to log
-// in before they can connect again.
-func (f *Fleet) Forget(share float64) {
-	n := int(share*float64(len(f.members)) + 0.5)
-	for _, m := range f.members[:min(max(n, 0), len(f.members))] {
+// Forget takes their tokens from members: they have to log in before they can connect again.
+func (f *Fleet) Forget(who simulators.Members) {
+	for _, m := range f.meant(who) {
 		m.token.renew("")
 	}
+}
+
+// meant are the members that are named, or else the first ones, by share.
+func (f *Fleet) meant(who simulators.Members) []*member {
+	if who.Only == nil {
+		n := int(who.Share*float64(len(f.members)) + 0.5)
+		return f.members[:min(max(n, 0), len(f.members))]
+	}
+	var named []*member
+	for _, i := range who.Only {
+		if i < len(f.members) {
+			named = append(named, f.members[i])
+		}
+	}
+	return named
 }
 
 // Connected is how many members hold a working connection now, of how many. Members that need

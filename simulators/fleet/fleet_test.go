@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -62,7 +63,12 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	top, diags := topology.Parse("test.yaml", []byte(fleetTopology), topology.Options{})
+	return newRigOf(t, fleetTopology)
+}
+
+func newRigOf(t testing.TB, yaml string) *rig {
+	t.Helper()
+	top, diags := topology.Parse("test.yaml", []byte(yaml), topology.Options{})
 	for _, d := range diags.Sorted() {
 		if d.Kind != "never-born" { // a test posts the notes
 			t.Fatalf("parse topology: %s", d)
@@ -179,6 +185,28 @@ func TestPublishUntilAcknowledged(t *testing.T) {
 	})
 }
 
+// TestNoneIsNone: what is declared "none" of a send to a broker is not replaced by a default.
+func TestNoneIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		declared := strings.Replace(fleetTopology, "to: in/reading/:id,",
+			"to: in/reading/:id, timeout: none, retry: none,", 1)
+		r := newRigOf(t, declared)
+		r.bus.Answer = func(ctx context.Context, _ string, _ *message.Message) error {
+			if err := simulators.Wait(ctx, time.Minute); err != nil {
+				return err
+			}
+			return conn.ErrUnknown
+		}
+		r.fleet.Offer("reading", 0, r.env.Recorder.Now())
+		time.Sleep(2 * time.Minute)
+		r.close()
+		want := []string{"0 unknown no_answer #1 after 1m0s"}
+		if diff := cmp.Diff(want, r.rows("reading", history.Publish)); diff != "" {
+			t.Errorf("timeout and retry of none/no answer for a minute/one try (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestBufferFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
@@ -269,13 +297,23 @@ func TestMembersComeBack(t *testing.T) {
 			return state{now, all}
 		}
 		got := []state{connected()}
-		dropped := r.fleet.Disconnect(0.67)
-		synctest.Wait()
-		got = append(got, connected())
-		time.Sleep(2 * time.Second)
-		got = append(got, connected())
-		if diff := cmp.Diff([]state{{3, 3}, {1, 3}, {3, 3}}, got); diff != "" || dropped != 2 {
-			t.Errorf("dropped %d, want 2; connected (-want +got):\n%s", dropped, diff)
+		lose := func(who simulators.Members) int {
+			dropped := r.fleet.Disconnect(who)
+			synctest.Wait()
+			got = append(got, connected())
+			time.Sleep(2 * time.Second)
+			got = append(got, connected())
+			return dropped
+		}
+		dropped := []int{
+			lose(simulators.Members{Share: 0.67}), lose(simulators.Members{Share: 1, Only: []int{2}}),
+		}
+		want := []state{{3, 3}, {1, 3}, {3, 3}, {2, 3}, {3, 3}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("connected (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]int{2, 1}, dropped); diff != "" {
+			t.Errorf("dropped by share, then member 2 alone (-want +got):\n%s", diff)
 		}
 		r.close()
 	})

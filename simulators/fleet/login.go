@@ -67,6 +67,9 @@ func (l *login) first(ctx context.Context, m *member) error {
 // logIn tries once to get a token. The try is a row without a message.
 func (m *member) logIn(ctx context.Context) error {
 	l := m.fleet.login
+	if err := m.pace(ctx, m.fleet.logins); err != nil {
+		return err
+	}
 	limited, cancel := context.WithTimeout(ctx, loginWithin)
 	defer cancel()
 	begin := m.fleet.env.Recorder.Now()

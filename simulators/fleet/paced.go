@@ -5,6 +5,8 @@ import (
 	"net"
 	"strings"
 
+	"golang.org/x/time/rate"
+
 	"github.com/faultline-sim/faultline/topology/wire"
 )
 
@@ -18,29 +20,33 @@ type paced struct {
 
 // Dial connects when the fleet's rate allows it.
 func (p *paced) Dial(ctx context.Context) (net.Conn, error) {
-	if err := p.member.pace(ctx); err != nil {
+	if err := p.member.pace(ctx, p.member.fleet.dials); err != nil {
 		return nil, err
 	}
-	c, err := p.Dialer.Dial(ctx)
+	return p.tell(p.Dialer.Dial(ctx))
+}
+
+// DialAddr connects when the fleet's rate allows it.
+func (p *paced) DialAddr(ctx context.Context, network, addr string) (net.Conn, error) {
+	if err := p.member.pace(ctx, p.member.fleet.dials); err != nil {
+		return nil, err
+	}
+	return p.tell(p.Dialer.DialAddr(ctx, network, addr))
+}
+
+func (p *paced) tell(c net.Conn, err error) (net.Conn, error) {
 	if err == nil && p.dialled != nil {
 		p.dialled()
 	}
 	return c, err
 }
 
-// DialAddr connects when the fleet's rate allows it.
-func (p *paced) DialAddr(ctx context.Context, network, addr string) (net.Conn, error) {
-	if err := p.member.pace(ctx); err != nil {
-		return nil, err
-	}
-	return p.Dialer.DialAddr(ctx, network, addr)
-}
-
-func (m *member) pace(ctx context.Context) error {
-	if m.fleet.limiter == nil || !m.ready.Load() {
+// pace waits until a limit lets the member go on, once it has been ready: a start is not paced.
+func (m *member) pace(ctx context.Context, limiter *rate.Limiter) error {
+	if limiter == nil || !m.ready.Load() {
 		return nil
 	}
-	return m.fleet.limiter.Wait(ctx)
+	return limiter.Wait(ctx)
 }
 
 // fill puts id in the place of each segment that begins with a colon.

@@ -44,7 +44,7 @@ func (l *letter) retry() policy.Retry {
 			Attempts: max(1, declared.Attempts), Backoff: declared.Backoff,
 			Permanent: declared.Permanent,
 		}
-	case l.send.broker == "", l.send.flow.Guarantee == topology.AtMostOnce:
+	case l.send.Once, l.send.broker == "", l.send.flow.Guarantee == topology.AtMostOnce:
 		return policy.Retry{Attempts: 1}
 	default:
 		return policy.Retry{Backoff: l.member.fleet.node.Session.Reconnect}
@@ -59,7 +59,7 @@ func (l *letter) pause(b policy.Backoff, n int) time.Duration {
 
 func (l *letter) try(ctx context.Context, n int) *simulators.Failure {
 	timeout := l.send.Policy.Timeout
-	if timeout == 0 && l.send.broker != "" {
+	if timeout == 0 && l.send.broker != "" && !l.send.Unbounded {
 		timeout = publishWithin
 	}
 	if timeout > 0 {
@@ -78,7 +78,7 @@ func (l *letter) publish(ctx context.Context, n int) *simulators.Failure {
 	begin := m.fleet.env.Recorder.Now()
 	channel := fill(l.send.channel, l.message.Subject)
 	var err error
-	for range 1 + m.fleet.misbehaviors.Duplicate(l.message) {
+	for range 1 + m.fleet.misbehaviors.Duplicate(m.index, l.message) {
 		if _, err = m.actor.Brokers[l.send.broker].Publish(ctx, channel, l.message); err != nil {
 			break
 		}

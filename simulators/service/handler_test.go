@@ -587,6 +587,56 @@ func TestReplicaLife(t *testing.T) {
 				"1.5s ack ok job-2",
 			},
 		},
+		"crash on message/every delivery/until healed": {
+			handler: handler,
+			play: func(r *rig) {
+				crash, err := r.service.Inject(simulators.Behavior{
+					Name: "c", Kind: simulators.CrashOn, Share: 1, Every: true,
+				})
+				if err != nil {
+					r.t.Fatal(err)
+				}
+				for range 2 {
+					r.send(0, `{}`)
+					time.Sleep(time.Second)
+				}
+				crash.Heal()
+				r.send(0, `{}`)
+				time.Sleep(2 * time.Second)
+				if crash.Touched() != 2 {
+					r.t.Errorf("touched %d, want 2", crash.Touched())
+				}
+			},
+			want: []string{
+				"0s receive job-0",
+				"0s attempt unknown crash #1 job-0",
+				"1s receive job-0",
+				"1s attempt unknown crash #1 job-0",
+				"2s receive job-0",
+				"3s publish ok publish out/done #1 job-0",
+				"3s attempt ok #1 job-0",
+				"3s ack ok job-0",
+			},
+		},
+		"ack before work/crash before the bus has it/no ack": {
+			handler: "\n        ack: before_work" + handler,
+			play: func(r *rig) {
+				r.bus.ConfirmAfter = 100 * time.Millisecond
+				r.send(0, `{}`)
+				time.Sleep(500 * time.Millisecond)
+				r.send(1, `{}`)
+				time.Sleep(50 * time.Millisecond)
+				if err := r.service.CrashReplica(r.t.Context(), 0); err != nil {
+					r.t.Error(err)
+				}
+				time.Sleep(time.Second)
+			},
+			want: []string{
+				"0s receive job-0",
+				"100ms ack ok job-0",
+				"550ms attempt unknown crash #1 job-0",
+			},
+		},
 		"pause/while a message arrives/handled after resuming": {
 			handler: handler,
 			play: func(r *rig) {

@@ -103,7 +103,7 @@ func (r *replica) endpoint(h *program.Handler) httpx.Handler {
 
 // refuse is the status of a request that no handler shall see; 0 lets it in.
 func (r *replica) refuse(h *program.Handler, request *httpx.Request) int {
-	if status := r.svc.misbehaviors.TurnAway(); status != 0 {
+	if status := r.svc.misbehaviors.TurnAway(int32(r.index)); status != 0 {
 		return status
 	}
 	if r.svc.admit != nil && !r.svc.admit() {

@@ -2,6 +2,7 @@ package service
 
 import (
 	"hash/fnv"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,8 @@ type lanes struct {
 	queues  []chan *program.Item
 	workers int
 	turn    atomic.Uint64
+	turns   turns
+	aside   atomic.Int64 // items that wait for their turn
 }
 
 // newLanes makes lanes that hold up to depth items each.
@@ -59,55 +62,90 @@ func (l *lanes) lane(it *program.Item) uint64 {
 func (r *replica) startLanes(h *program.Handler, l *lanes) {
 	for _, queue := range l.queues {
 		for range l.workers {
-			r.work.Go(func() { r.workOff(h, queue) })
+			r.work.Go(func() { r.workOff(h, l, queue) })
 		}
 	}
 }
 
-func (r *replica) workOff(h *program.Handler, queue <-chan *program.Item) {
+func (r *replica) workOff(h *program.Handler, l *lanes, queue <-chan *program.Item) {
+	from := &lane{queue: queue}
 	for {
-		items := r.next(h, queue)
+		items := r.next(h, l, from)
 		if items == nil || r.actor.Gate.Pass(r.intake) != nil {
 			return
 		}
+		handled := slices.Clone(items)
 		r.actor.Handle(r.ctx, h, items)
+		if r.ordered(h, l) {
+			l.turns.handled(handled)
+		}
 	}
 }
 
+// ordered says that what a handler gives back is waited for: it takes messages one after the other
+// from a channel that promises order, and has no retry channel, which lets later ones pass.
+func (r *replica) ordered(h *program.Handler, l *lanes) bool {
+	c := r.svc.env.Topology.Channel(h.Source)
+	return l.workers == 1 && h.RetryChannel() == "" && c != nil && (c.Key != "" || c.Parallel > 1)
+}
+
 // next waits for an item, or for a batch; nil says that the replica stops.
-func (r *replica) next(h *program.Handler, queue <-chan *program.Item) []*program.Item {
-	select { // a stop goes before what is queued
-	case <-r.stopping:
+func (r *replica) next(h *program.Handler, l *lanes, from *lane) []*program.Item {
+	it := r.one(l, from, nil)
+	switch {
+	case it == nil:
 		return nil
-	default:
+	case h.Batch == nil:
+		return []*program.Item{it}
 	}
-	select {
-	case it := <-queue:
-		if h.Batch == nil {
-			return []*program.Item{it}
+	return r.fill(h, l, from, it)
+}
+
+// one waits for an item whose turn it is; nil says that the replica stops, which goes before what is
+// queued, or that over was closed.
+func (r *replica) one(l *lanes, from *lane, over <-chan time.Time) *program.Item {
+	var it *program.Item
+	for {
+		select {
+		case <-r.stopping:
+			return nil
+		default:
 		}
-		return r.fill(h, queue, it)
-	case <-r.stopping:
-		return nil
+		next, freed := l.take(from, it)
+		if next != nil {
+			return next
+		}
+		var again <-chan time.Time
+		if freed != nil {
+			again = time.After(lookAgain)
+		}
+		select {
+		case it = <-from.queue:
+		case <-freed:
+			it = nil
+		case <-again:
+			it = nil
+		case <-over:
+			return nil
+		case <-r.stopping:
+			return nil
+		}
 	}
 }
 
 // fill gathers a batch until it is full or its time is over, counted from the first item.
 func (r *replica) fill(
-	h *program.Handler, queue <-chan *program.Item, first *program.Item,
+	h *program.Handler, l *lanes, from *lane, first *program.Item,
 ) []*program.Item {
 	items := append(make([]*program.Item, 0, max(1, h.Batch.Size)), first)
 	over := time.NewTimer(max(h.Batch.Every, time.Millisecond))
 	defer over.Stop()
 	for len(items) < h.Batch.Size {
-		select {
-		case it := <-queue:
-			items = append(items, it)
-		case <-over.C:
-			return items
-		case <-r.stopping:
-			return items
+		it := r.one(l, from, over.C)
+		if it == nil {
+			break
 		}
+		items = append(items, it)
 	}
 	return items
 }

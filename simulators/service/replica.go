@@ -61,7 +61,7 @@ func newReplica(s *Service, slot *slot) *replica {
 		Env: s.env, Program: s.program, Index: int32(slot.index),
 		Client: s.client(slot.index), Source: s.node.Name + "/" + strconv.Itoa(slot.index),
 		Authority: s.authority, Boxes: s.boxes, Misbehaviors: &s.misbehaviors,
-		Applied: &s.applied, Gate: &slot.gate, Stopping: r.intake,
+		Applied: &s.applied, Watch: &s.watch, Gate: &slot.gate, Stopping: r.intake,
 		Crash: func() { s.crashed(r) },
 	})
 	return r
@@ -360,6 +360,7 @@ func (r *replica) busy() int64 {
 		return n
 	}
 	for _, l := range r.lanes {
+		n += l.aside.Load()
 		for _, queue := range l.queues {
 			n += int64(len(queue))
 		}

@@ -48,6 +48,7 @@ type Service struct {
 	boxes        map[string]*mailbox.Boxes
 	misbehaviors program.Misbehaviors
 	applied      simulators.Tally
+	watch        program.Watch
 
 	ctx        context.Context // ends with Close
 	close      context.CancelFunc
@@ -60,6 +61,7 @@ type Service struct {
 var (
 	_ simulators.Replicated = (*Service)(nil)
 	_ simulators.Ledger     = (*Service)(nil)
+	_ simulators.Worker     = (*Service)(nil)
 )
 
 // New makes a service that does not run yet. It fails when a handler cannot be done.
@@ -126,6 +128,20 @@ func (s *Service) Inject(b simulators.Behavior) (simulators.Injection, error) {
 		return nil, fmt.Errorf("inject into %q: %w", s.node.Name, err)
 	}
 	return injection, nil
+}
+
+// AwaitInHand returns when a replica, or all together where it is below 0, handles so many messages.
+func (s *Service) AwaitInHand(ctx context.Context, replica, atLeast int) error {
+	return s.watch.Await(ctx, func() bool { return s.inHand(replica) >= int64(atLeast) })
+}
+
+func (s *Service) inHand(replica int) (n int64) {
+	for _, slot := range s.all() {
+		if r := slot.replica.Load(); r != nil && (replica < 0 || replica == slot.index) {
+			n += r.actor.InHand()
+		}
+	}
+	return n
 }
 
 // Applied reports the messages of a flow that the service has done all its work for, with how

@@ -96,6 +96,14 @@ func (d *dialer) Endpoints() []string {
 	return addrs
 }
 
+func (d *dialer) Next() string {
+	ends, err := d.ends()
+	if err != nil {
+		return ""
+	}
+	return pick(ends, d.turn.Add(1)-1).addr
+}
+
 // Dial goes round the announced replicas. Those whose listener was closed are left out while any
 // other listens, as a service registry would do. Where none listens the connection is accepted by
 // the proxy and closed at once, which is Toxiproxy's way of refusing.

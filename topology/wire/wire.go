@@ -58,6 +58,9 @@ type Dialer interface {
 	// advertises ("127.0.0.1:23456"). An address that belongs to no replica of the far end is an
 	// error, never a direct connection.
 	DialAddr(ctx context.Context, network, addr string) (net.Conn, error)
+	// Next is the address of one of the far end's replicas, in turn, as Dial would choose it: who
+	// sends each request to the next one asks here and dials by DialAddr. "" when there is none yet.
+	Next() string
 	// Endpoints are the far end's own addresses, by replica.
 	Endpoints() []string
 	// Wire is the wire dialled over.

@@ -1,6 +1,11 @@
 package amqp
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/faultline-sim/faultline/simulators/conn"
+)
 
 // outcome is what became of a delivery.
 type outcome int
@@ -13,9 +18,22 @@ const (
 
 // verdict is the outcome of one delivery.
 type verdict struct {
-	tag uint64 // the delivery's number on its AMQP channel, from 1
-	as  outcome
+	tag  uint64 // the delivery's number on its AMQP channel, from 1
+	as   outcome
+	told func(error) // hears when it was sent: the broker has no answer; nil is nobody
 }
+
+// tellAll says of outcomes that they were sent, or why that is not known.
+func tellAll(said []verdict, err error) {
+	for _, v := range said {
+		if v.told != nil {
+			v.told(err)
+		}
+	}
+}
+
+// errNotSent is of an outcome that was not sent, or may not have been.
+var errNotSent = fmt.Errorf("%w: %w", conn.ErrUnknown, errRevoked)
 
 // send tells the broker what became of deliveries, all that there is at a time, until the tap is
 // no more.
@@ -32,6 +50,11 @@ func (t *tap) send() {
 		t.said, t.sending = nil, len(said)
 		t.mu.Unlock()
 		err := t.tell(said, p)
+		if err != nil {
+			tellAll(said, errNotSent)
+		} else {
+			tellAll(said, nil)
+		}
 		t.mu.Lock()
 		t.sending = 0
 		if t.quiet != nil && t.isQuiet() {

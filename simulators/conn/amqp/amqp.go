@@ -91,6 +91,14 @@ func (c *Client) spread(d time.Duration) time.Duration {
 	return d/2 + time.Duration(c.rand.Int64N(int64(d/2)+1))
 }
 
+// reconnectPause is the pause before the n-th try in a row to connect, n from 1.
+func (c *Client) reconnectPause(n int) time.Duration {
+	otherwise := c.spread(life.Backoff(n))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cfg.ReconnectPause(n, c.rand, otherwise)
+}
+
 // refused is an answer that no repetition changes; what says what to change.
 func (c *Client) refused(channel, what string) error {
 	return fmt.Errorf("channel %q on %s: %s: %w", channel, c.cfg.Dialer.Wire(), what, conn.ErrRefused)

@@ -81,7 +81,7 @@ func (l *line) keep() {
 		if err != nil {
 			failures++
 			l.set(nil, err)
-			_ = c.pause(c.life, failures) // the loop sees why it failed
+			_ = c.life.Pause(c.life, c.reconnectPause(failures)) // the loop sees why it failed
 			continue
 		}
 		failures = 0
@@ -90,7 +90,7 @@ func (l *line) keep() {
 		<-s.lost
 		l.set(nil, errLost)
 		c.up.Add(-1)
-		_ = c.pause(c.life, 1)
+		_ = c.life.Pause(c.life, c.reconnectPause(1))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -30,6 +31,7 @@ type tap struct {
 	queued  int                 // taken from the broker and not handed out
 	hand    map[uint64]struct{} // handed out and not settled, by delivery tag
 	said    []verdict           // settled and not sent
+	kept    int                 // slots of what was given back and has not come again
 	sending int
 	quiet   chan struct{} // closed when nothing is in hand or unsent; nil while nobody waits
 	closed  bool
@@ -46,12 +48,18 @@ func (t *tap) begin() {
 }
 
 // handOut takes deliveries from the library, so that they are known of, and hands them out as the
-// subscription's prefetch lets it.
+// subscription's prefetch lets it. One that was given back has its place kept.
 func (t *tap) handOut() {
 	var queue []amqp.Delivery
 	for {
 		var slots chan<- struct{}
 		if len(queue) > 0 {
+			if queue[0].Redelivered && t.unkeep() {
+				if !t.handOne(&queue) {
+					return
+				}
+				continue
+			}
 			slots = t.desk.slots
 		}
 		select {
@@ -60,21 +68,51 @@ func (t *tap) handOut() {
 				t.drop()
 				return
 			}
-			queue = append(queue, d)
+			queue = slices.Insert(queue, place(queue, d), d)
 			t.note(1)
 		case slots <- struct{}{}:
-			d := queue[0]
-			queue[0] = amqp.Delivery{}
-			queue = queue[1:]
-			if !t.hold(d.DeliveryTag) {
-				<-t.desk.slots
+			if !t.handOne(&queue) {
 				return
 			}
-			t.desk.sub.Handle(t.delivery(&d))
 		case <-t.stop:
 			return
 		}
 	}
+}
+
+// place is where a delivery belongs among those that wait: what was given back comes before what
+// was not delivered yet, as it stands in the broker's queue.
+func place(queue []amqp.Delivery, d amqp.Delivery) int {
+	if !d.Redelivered {
+		return len(queue)
+	}
+	return slices.IndexFunc(append(queue, amqp.Delivery{}), func(other amqp.Delivery) bool {
+		return !other.Redelivered
+	})
+}
+
+// handOne hands out the first that waits, whose slot is taken; false when none is any more.
+func (t *tap) handOne(queue *[]amqp.Delivery) bool {
+	d := (*queue)[0]
+	(*queue)[0] = amqp.Delivery{}
+	*queue = (*queue)[1:]
+	if !t.hold(d.DeliveryTag) {
+		<-t.desk.slots
+		return false
+	}
+	t.desk.sub.Handle(t.delivery(&d))
+	return true
+}
+
+// unkeep takes a slot that was kept; false says that there is none.
+func (t *tap) unkeep() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.kept == 0 {
+		return false
+	}
+	t.kept--
+	return true
 }
 
 func (t *tap) note(change int) {
@@ -111,19 +149,28 @@ func (t *tap) held() int {
 func (t *tap) delivery(d *amqp.Delivery) conn.Delivery {
 	s := t.desk.sub
 	tag := d.DeliveryTag
+	var told func(error)
 	settle := func(as outcome) func(context.Context) error {
-		return func(context.Context) error { return t.settle(verdict{tag, as}) }
+		return func(context.Context) error { return t.settle(verdict{tag, as, told}) }
 	}
 	out := conn.Delivery{
 		Channel: s.Channel, Partition: int32(t.part), Redelivered: d.Redelivered,
 		Attempt: attempt(d, t.desk.layout.native),
 		Ack:     settle(acked), Nack: settle(given),
+		Confirm: func(f func(error)) { told = f },
+		Lost: func() bool {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			return t.closed
+		},
 	}
 	if t.desk.layout.native {
 		out.Reject = settle(rejected)
 	}
 	if out.Message, out.Err = s.client.fromDelivery(d); out.Err != nil {
 		out.Raw = d.Body
+	} else if out.Message.Key != "" {
+		out.Scope = "key " + out.Message.Key
 	}
 	return out
 }
@@ -138,8 +185,15 @@ func (t *tap) settle(v verdict) error {
 	}
 	delete(t.hand, v.tag)
 	t.said = append(t.said, v)
+	// Where the broker dead-letters it may not come again; then each part has slots of its own.
+	keep := v.as == given && !t.desk.layout.native
+	if keep {
+		t.kept++
+	}
 	t.mu.Unlock()
-	<-t.desk.slots
+	if !keep {
+		<-t.desk.slots
+	}
 	select {
 	case t.dirty <- struct{}{}:
 	default:
@@ -197,9 +251,10 @@ func (t *tap) close() {
 	t.mu.Lock()
 	before := t.closed
 	t.closed = true
-	n := len(t.hand)
-	t.hand, t.said = nil, nil
+	n, unsaid := len(t.hand)+t.kept, t.said
+	t.hand, t.said, t.kept = nil, nil, 0
 	t.mu.Unlock()
+	tellAll(unsaid, errNotSent)
 	if before {
 		return
 	}

@@ -32,9 +32,10 @@ var toBroker = topology.Wire{From: "app", To: "broker"}
 // site is one broker that runs, and what it claims. The tests of all its properties share it: each
 // has channels and clients of its own.
 type site struct {
-	stack   *stack.Stack
-	claims  claims.Broker
-	clients atomic.Int64
+	stack    *stack.Stack
+	protocol string
+	claims   claims.Broker
+	clients  atomic.Int64
 }
 
 // bed is a site as one property's test sees it.
@@ -70,7 +71,7 @@ func newSite(t *testing.T, protocol string, set features.Set) *site {
 		}
 	})
 	c, _ := claims.Of(protocol)
-	return &site{stack: s, claims: c}
+	return &site{stack: s, protocol: protocol, claims: c}
 }
 
 func (b *bench) config(client string) conn.Config {

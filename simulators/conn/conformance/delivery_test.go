@@ -97,16 +97,27 @@ func bodies(b *bench) {
 	}
 }
 
-// ackIsForGood: who comes later is given nothing again.
+// ackIsForGood: what the client says that the broker has is given to nobody again, also where the
+// client crashes then. Of a broker that answers no acknowledgement a client says when it was sent,
+// and goes in order here.
 func ackIsForGood(b *bench) {
 	c := b.client("app")
 	channel := b.channel(c, nil)
 	worker := b.client("worker")
-	in := b.subscribe(worker, channel, "workers", nil)
+	told := make(chan error, 10)
+	in := b.subscribe(worker, channel, "workers", func(d conn.Delivery) { confirm(b, d, told) })
 	b.publish(c, channel, several(0, 10, 0)...)
 	in.wait(10)
+	for range 10 {
+		if err := <-told; err != nil {
+			b.Errorf("confirmed with %v", err)
+		}
+	}
 	if b.claims.Counted {
 		b.emptied(c, channel, "workers")
+	}
+	if crasher, ok := worker.(conn.Crasher); ok && b.protocol != "amqp" && b.protocol != "mqtt" {
+		crasher.Crash()
 	}
 	if err := worker.Close(); err != nil {
 		b.Fatal(err)
@@ -128,6 +139,18 @@ func (b *bench) emptied(c conn.Broker, channel, group string) {
 		n, err := c.Depth(b.Context(), channel, group)
 		return fmt.Sprint(n, " ", err), err == nil && n == 0
 	})
+}
+
+// confirm acknowledges a delivery and says when the broker has that.
+func confirm(b *bench, d conn.Delivery, told chan<- error) {
+	if d.Confirm == nil {
+		told <- d.Ack(b.Context())
+		return
+	}
+	d.Confirm(func(err error) { told <- err })
+	if err := d.Ack(b.Context()); err != nil {
+		b.Errorf("acknowledge %s: %v", d.Message.ID(), err)
+	}
 }
 
 func nackComesAgain(b *bench) {

@@ -217,6 +217,55 @@ func TestAnErrorIsDefiniteBeforeTheRequestWasWritten(t *testing.T) {
 	}
 }
 
+// TestRequestsGoRoundTheReplicas has one client that asks one request after the other, over kept
+// connections.
+func TestRequestsGoRoundTheReplicas(t *testing.T) {
+	fabric, err := wire.New(wire.Options{Wires: []topology.Wire{over}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fabric.Close()
+	var asked [3]int
+	var servers []*httpx.Server
+	for replica := range asked {
+		l, err := fabric.Listen(over.To, replica)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := httpx.NewServer(l)
+		err = s.Handle("GET /ok", func(context.Context, *httpx.Request) httpx.Response {
+			asked[replica]++
+			return httpx.Response{Status: 204}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		defer s.Close()
+		servers = append(servers, s)
+	}
+	client := httpx.NewClient(fabric.Dialer(over, 0))
+	defer client.Close()
+	ask := func(n int) {
+		for range n {
+			if _, err := client.Do(t.Context(), "GET", "/ok", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ask(30)
+	if diff := cmp.Diff([3]int{10, 10, 10}, asked); diff != "" {
+		t.Errorf("three replicas/30 requests of one caller (-want +got):\n%s", diff)
+	}
+	if err := servers[1].Close(); err != nil {
+		t.Fatal(err)
+	}
+	ask(30)
+	if asked[1] != 10 || asked[0]+asked[2] != 50 || asked[0] < 20 || asked[2] < 20 {
+		t.Errorf("one replica does not listen/30 more requests/%d, want the other two to share them", asked)
+	}
+}
+
 // TestARequestIsNeverSentTwice has a far end that closes kept connections without an answer: the
 // moment in which net/http would send a GET again by itself.
 func TestARequestIsNeverSentTwice(t *testing.T) {
@@ -279,6 +328,7 @@ func readHead(c net.Conn) bool {
 	return true
 }
 
+func (d *dropping) Next() string        { return "" }
 func (d *dropping) Endpoints() []string { return nil }
 func (d *dropping) Wire() topology.Wire { return over }
 

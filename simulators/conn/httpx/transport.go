@@ -27,16 +27,27 @@ const (
 // One RoundTrip is at most one request on the wire; its errors wrap conn.ErrUnknown when any of
 // the request may have reached the server.
 type Transport struct {
-	conns *dialed.Conns
-	http  *http.Transport
+	conns  *dialed.Conns
+	dialer wire.Dialer
+	http   *http.Transport
 }
 
-// NewTransport makes a transport; every host of every request is the wire's far end.
+// anywhere is dialled where the far end has not said what replicas it has.
+const anywhere = "anywhere:80"
+
+// NewTransport makes a transport; every host of every request is the wire's far end. Requests go
+// round its replicas, as a balancer in front of them would have it: each replica has kept connections
+// of its own.
 func NewTransport(d wire.Dialer) *Transport {
 	conns := dialed.New()
-	return &Transport{conns: conns, http: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			c, err := conns.Dial(ctx, d.Dial)
+	return &Transport{conns: conns, dialer: d, http: &http.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := conns.Dial(ctx, func(ctx context.Context) (net.Conn, error) {
+				if addr == anywhere {
+					return d.Dial(ctx)
+				}
+				return d.DialAddr(ctx, network, addr)
+			})
 			if err != nil {
 				return nil, err
 			}
@@ -52,7 +63,8 @@ func NewTransport(d wire.Dialer) *Transport {
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	try := &try{cancel: cancel}
-	answer, err := t.http.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, try.trace())))
+	answer, err := t.http.RoundTrip(t.balance(req.WithContext(
+		httptrace.WithClientTrace(ctx, try.trace()))))
 	if sent, ok := ctx.Value(sentKey{}).(*Sent); ok && try.written() {
 		sent.begun.Store(true)
 	}
@@ -62,6 +74,19 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	answer.Body = &answerBody{answer.Body, cancel}
 	return answer, nil
+}
+
+// balance sends a request, which is the transport's own copy, to the next replica.
+func (t *Transport) balance(req *http.Request) *http.Request {
+	target := *req.URL
+	if req.Host == "" {
+		req.Host = target.Host
+	}
+	if target.Host = t.dialer.Next(); target.Host == "" {
+		target.Host = anywhere
+	}
+	req.URL = &target
+	return req
 }
 
 // Close cuts every connection and returns when none is left.

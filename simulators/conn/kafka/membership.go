@@ -4,16 +4,23 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"github.com/faultline-sim/faultline/simulators/conn"
 )
 
 // errRevoked is what Ack answers for a partition that somebody else has now.
 var errRevoked = errors.New("the partition was taken away")
+
+// errNotCommitted is of what was acknowledged when its partition went, before its offset was known
+// to be committed.
+var errNotCommitted = fmt.Errorf("%w: %w", conn.ErrUnknown, errRevoked)
 
 // membership is a subscription's part in one generation of its group.
 type membership struct {
@@ -74,6 +81,9 @@ func (m *membership) run(generation context.Context) {
 	if !life.Crashed() {
 		_ = m.commit(committing) // refused if the group has gone on without us
 	}
+	for _, s := range m.shares {
+		s.progress.tell(errNotCommitted)
+	}
 }
 
 // committing is the context of commits. It outlives the generation by as long as the other members
@@ -108,6 +118,9 @@ func (m *membership) commitUntil(generation, committing context.Context) {
 		select {
 		case <-m.dirty:
 		case <-generation.Done():
+			return
+		}
+		if m.sub.client.life.Pause(generation, commitAfter) != nil {
 			return
 		}
 		if m.commit(committing) != nil {
@@ -152,6 +165,9 @@ func (m *membership) commit(ctx context.Context) error {
 	}
 	for s, offset := range written {
 		s.progress.committed(offset)
+	}
+	for _, s := range m.shares {
+		s.progress.tell(nil)
 	}
 	return nil
 }

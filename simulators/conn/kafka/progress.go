@@ -10,6 +10,7 @@ type progress struct {
 	settled map[int64]struct{} // those of them that are settled
 	mark    int64              // what may be committed; 0 is nothing yet
 	written int64              // what was committed last
+	told    []waiting          // to be told when it is committed
 	closed  bool
 }
 
@@ -62,6 +63,45 @@ func (p *progress) committed(offset int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.written = max(p.written, offset)
+}
+
+// waiting is who wants to hear when an offset is committed.
+type waiting struct {
+	offset int64
+	told   func(error)
+}
+
+// await has told called when an offset that is settled now is committed, or never will be.
+func (p *progress) await(offset int64, told func(error)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.told = append(p.told, waiting{offset, told})
+}
+
+// tell tells those that wait for what is committed; with an error, all that wait.
+func (p *progress) tell(err error) {
+	p.mu.Lock()
+	all := p.told
+	p.told = nil
+	var now []waiting
+	for _, w := range all {
+		if err != nil || w.offset < p.written {
+			now = append(now, w)
+		} else {
+			p.told = append(p.told, w)
+		}
+	}
+	p.mu.Unlock()
+	for _, w := range now {
+		w.told(err)
+	}
+}
+
+// lost says that the part has been taken away.
+func (p *progress) lost() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
 }
 
 // close refuses further settlements; the mark stays.

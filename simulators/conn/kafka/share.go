@@ -126,7 +126,10 @@ func (s *share) delivery(r *kafka.Record) conn.Delivery {
 		Channel:   s.member.sub.Channel,
 		Partition: int32(s.partition),
 		Offset:    offset,
+		Scope:     fmt.Sprint("partition ", s.partition),
+		Lost:      s.progress.lost,
 		Ack:       func(context.Context) error { return s.settle(offset) },
+		Confirm:   func(told func(error)) { s.progress.await(offset, told) },
 	}
 	var value []byte
 	if d.Message, value, d.Err = fromRecord(r, s.member.sub.client.cfg.Recall); d.Err != nil {

@@ -23,6 +23,9 @@ const (
 	rebalanceTimeout = 3 * time.Second
 	// grace is how long deliveries in hand may still be settled when partitions are taken away.
 	grace = 500 * time.Millisecond
+	// commitAfter is how long a commit waits for what is settled at the same instant: which of it
+	// travels along is not left to chance.
+	commitAfter = 937 * time.Microsecond
 	// commitEvery is the least time between two commits.
 	commitEvery = 50 * time.Millisecond
 )

@@ -48,6 +48,7 @@ func (nowhere) Dial(context.Context) (net.Conn, error) { return nil, net.ErrClos
 func (nowhere) DialAddr(context.Context, string, string) (net.Conn, error) {
 	return nil, net.ErrClosed
 }
+func (nowhere) Next() string        { return "" }
 func (nowhere) Endpoints() []string { return nil }
 func (nowhere) Wire() topology.Wire { return topology.Wire{From: "client", To: "stream"} }
 

@@ -15,6 +15,8 @@ type progress struct {
 	end     bool    // nothing comes behind them
 	mark    string  // what may be written; "" is nothing yet
 	written string  // what was written last
+	passed  int64   // the ticket behind the last that was written
+	told    []waiting
 	closed  bool
 }
 
@@ -73,16 +75,58 @@ func (p *progress) pass() {
 }
 
 // unwritten is the mark, if it was not written yet.
-func (p *progress) unwritten() (mark string, ok bool) {
+func (p *progress) unwritten() (mark string, upTo int64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.mark, !p.closed && p.mark != p.written
+	return p.mark, p.base, !p.closed && p.mark != p.written
 }
 
-func (p *progress) wrote(mark string) {
+// wrote notes that a mark was written, which all tickets before one are behind.
+func (p *progress) wrote(mark string, upTo int64) {
+	p.mu.Lock()
+	p.written, p.passed = mark, upTo
+	p.mu.Unlock()
+	p.tell(nil)
+}
+
+// waiting is who wants to hear when a ticket is behind what was written.
+type waiting struct {
+	ticket int64
+	told   func(error)
+}
+
+// await has told called when a record that is settled now is behind what was written, or never will
+// be.
+func (p *progress) await(ticket int64, told func(error)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.written = mark
+	p.told = append(p.told, waiting{ticket, told})
+}
+
+// tell tells those that wait for what was written; with an error, all that wait.
+func (p *progress) tell(err error) {
+	p.mu.Lock()
+	all := p.told
+	p.told = nil
+	var now []waiting
+	for _, w := range all {
+		if err != nil || w.ticket < p.passed {
+			now = append(now, w)
+		} else {
+			p.told = append(p.told, w)
+		}
+	}
+	p.mu.Unlock()
+	for _, w := range now {
+		w.told(err)
+	}
+}
+
+// lost says that the part has been taken away.
+func (p *progress) lost() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
 }
 
 // close refuses further settlements and returns the mark.

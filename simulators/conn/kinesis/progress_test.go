@@ -18,7 +18,7 @@ func TestProgress(t *testing.T) {
 	}
 	want := func(t *testing.T, p *progress, mark string, more bool) {
 		t.Helper()
-		if got, ok := p.unwritten(); got != mark || ok != more {
+		if got, _, ok := p.unwritten(); got != mark || ok != more {
 			t.Errorf("mark %q, unwritten %v; want %q, %v", got, ok, mark, more)
 		}
 	}
@@ -32,7 +32,7 @@ func TestProgress(t *testing.T) {
 		p.settle(tickets[1])
 		p.settle(tickets[0])
 		want(t, p, "11", true)
-		p.wrote("11")
+		p.wrote("11", 1)
 		want(t, p, "11", false)
 	})
 	t.Run("end/some unsettled/waits for them", func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestProgressIsTheLowestUnsettled(t *testing.T) {
 			for settled[lowest] {
 				lowest++
 			}
-			if mark, _ := p.unwritten(); mark != fmt.Sprint(lowest) {
+			if mark, _, _ := p.unwritten(); mark != fmt.Sprint(lowest) {
 				t.Fatalf("mark %s, the first unsettled is %d", mark, lowest+1)
 			}
 		}

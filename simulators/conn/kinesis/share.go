@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
@@ -32,6 +33,10 @@ type share struct {
 	life     context.Context
 	stop     context.CancelFunc
 	fetched  chan struct{} // closed when the fetching goroutine has ended
+
+	mu   sync.Mutex
+	kept map[int64]bool // offsets that were given back, whose credits are kept
+	over bool
 }
 
 func (s *subscription) share(taken row) *share {
@@ -42,6 +47,7 @@ func (s *subscription) share(taken row) *share {
 		reader:   s.client.reader(s.stream, taken.key, taken.checkpoint),
 		progress: newProgress(taken.checkpoint),
 		fetched:  make(chan struct{}),
+		kept:     map[int64]bool{},
 	}
 	sh.life, sh.stop = context.WithCancel(s.client.link.Life())
 	sh.queue = handout.New(s.Prefetch, sh.handOut)
@@ -118,7 +124,10 @@ func (sh *share) delivery(r *types.Record) conn.Delivery {
 		Channel:   sh.sub.Channel,
 		Partition: sh.number,
 		Offset:    offsetOf(*r.SequenceNumber),
+		Scope:     sh.row.key,
+		Lost:      sh.progress.lost,
 		Ack:       func(context.Context) error { return sh.settle(ticket) },
+		Confirm:   func(told func(error)) { sh.progress.await(ticket, told) },
 	}
 	if d.Message, d.Err = fromRecord(r, sh.sub.client.cfg.Recall); d.Err != nil {
 		d.Message, d.Raw = nil, r.Data
@@ -130,24 +139,61 @@ func (sh *share) delivery(r *types.Record) conn.Delivery {
 // together. What is not given because the share ends is the next holder's.
 func (sh *share) handOut(d conn.Delivery) {
 	credits := sh.sub.credits
-	select {
-	case credits <- struct{}{}:
-	case <-sh.life.Done():
-		sh.queue.Stop()
-		_ = d.Nack(sh.life) // forgotten by a queue that has stopped
-		return
-	}
-	giveBack := func(settle func(context.Context) error) func(context.Context) error {
-		return func(ctx context.Context) error {
-			<-credits
-			return settle(ctx)
+	if !sh.unkeep(d.Offset) {
+		select {
+		case credits <- struct{}{}:
+		case <-sh.life.Done():
+			sh.queue.Stop()
+			_ = d.Nack(sh.life) // forgotten by a queue that has stopped
+			return
 		}
 	}
-	d.Ack, d.Nack = giveBack(d.Ack), giveBack(d.Nack)
+	ack, nack := d.Ack, d.Nack
+	d.Ack = func(ctx context.Context) error {
+		<-credits
+		return ack(ctx)
+	}
+	d.Nack = func(ctx context.Context) error {
+		if !sh.keep(d.Offset) {
+			<-credits
+		}
+		return nack(ctx)
+	}
 	if !sh.sub.first(d.Partition, d.Offset) {
 		d.Redelivered = true
 	}
 	sh.sub.Handle(d)
+}
+
+// keep keeps the credit of a delivery that is given back for when it is handed out again, which is
+// next: others that wait behind it may have all that are left. False says that the share is over.
+func (sh *share) keep(offset int64) bool {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if !sh.over {
+		sh.kept[offset] = true
+	}
+	return !sh.over
+}
+
+// unkeep takes the credit that was kept for an offset; false says that there is none.
+func (sh *share) unkeep(offset int64) bool {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	kept := sh.kept[offset]
+	delete(sh.kept, offset)
+	return kept
+}
+
+// free gives back the credits that were kept.
+func (sh *share) free() {
+	sh.mu.Lock()
+	n := len(sh.kept)
+	sh.kept, sh.over = nil, true
+	sh.mu.Unlock()
+	for range n {
+		<-sh.sub.credits
+	}
 }
 
 func (sh *share) settle(ticket int64) error {
@@ -165,7 +211,7 @@ func (sh *share) settle(ticket int64) error {
 // write writes the checkpoint, if it has moved. When the shard is somebody else's by now that is
 // the end of it.
 func (sh *share) write(ctx context.Context) error {
-	mark, ok := sh.progress.unwritten()
+	mark, upTo, ok := sh.progress.unwritten()
 	if !ok {
 		return nil
 	}
@@ -179,9 +225,13 @@ func (sh *share) write(ctx context.Context) error {
 		sh.stop()
 		return nil
 	}
-	sh.progress.wrote(mark)
+	sh.progress.wrote(mark, upTo)
 	return nil
 }
+
+// errNotWritten is of what was acknowledged when its shard went, before its checkpoint was known to
+// be written.
+var errNotWritten = fmt.Errorf("%w: %w", conn.ErrUnknown, errRevoked)
 
 // end stops the share and returns how far it is settled, once all that was handed out is or ctx
 // ends. What is settled from then on is not counted.
@@ -193,6 +243,8 @@ func (sh *share) end(ctx context.Context) (checkpoint string) {
 		_ = sh.queue.Settled(ctx) // what is not settled by then is delivered again
 	}
 	checkpoint = sh.progress.close()
+	sh.progress.tell(errNotWritten)
 	sh.queue.Close()
+	sh.free()
 	return checkpoint
 }

@@ -206,10 +206,12 @@ func (r *received) same(m paho.Message) bool {
 
 // delivery is what the consumer gets; the inbox's lock is held.
 func (c *Client) delivery(r *received) conn.Delivery {
+	var told func(error)
 	d := conn.Delivery{
 		Channel:     r.from.Topic(),
 		Redelivered: r.from.Duplicate(),
-		Ack:         func(context.Context) error { return c.ack(r) },
+		Ack:         func(context.Context) error { return c.ack(r, told) },
+		Confirm:     func(f func(error)) { told = f },
 	}
 	m, err := message.FromStructured(r.from.Payload())
 	d.Message, d.Err = c.cfg.Recall.Otherwise(m, err, r.from.Payload())
@@ -220,7 +222,7 @@ func (c *Client) delivery(r *received) conn.Delivery {
 }
 
 // ack acknowledges over the link that the message came by last.
-func (c *Client) ack(r *received) error {
+func (c *Client) ack(r *received, told func(error)) error {
 	b := &c.inbox
 	b.mu.Lock()
 	l, m := r.link, r.from
@@ -231,7 +233,7 @@ func (c *Client) ack(r *received) error {
 	if l.isLost() {
 		return fmt.Errorf("acknowledge %q: connection lost", m.Topic())
 	}
-	l.acks.add(c, m)
+	l.acks.add(c, m, told)
 	return nil
 }
 

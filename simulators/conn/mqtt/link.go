@@ -54,6 +54,14 @@ func (c *watchedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+func (c *watchedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err == nil {
+		c.link.acks.wrote(b)
+	}
+	return n, err
+}
+
 // SetWriteDeadline does nothing: paho would give each write the time meant for waiting, and a
 // slow wire is no lost one.
 func (c *watchedConn) SetWriteDeadline(time.Time) error { return nil }
@@ -110,6 +118,7 @@ func (l *link) end(polite bool) {
 	l.paho.Disconnect(uint(goodbye.Milliseconds()))
 	l.lose()
 	l.conn.Close()
+	l.acks.lost()
 }
 
 // set tells everyone who waits what the connection is now.

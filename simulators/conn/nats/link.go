@@ -19,10 +19,11 @@ var errDown = errors.New("client is not connected")
 // by itself, but holds its lock through the dial and the handshake: a call would hang meanwhile,
 // whatever its context says. So a client makes a new link instead.
 type link struct {
-	nc  *nats.Conn
-	js  jetstream.JetStream
-	out *outbox
-	up  context.Context // ends when the link is lost, or with the client
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	out     *outbox
+	answers *answers
+	up      context.Context // ends when the link is lost, or with the client
 }
 
 // open connects once, until ctx ends.
@@ -40,12 +41,16 @@ func (c *Client) open(ctx context.Context) (*link, error) {
 	if err == nil {
 		js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(answerTimeout))
 	}
+	var heard *answers
+	if err == nil {
+		heard, err = answersOver(up, nc)
+	}
 	if err != nil {
 		lost()
 		nc.Close() // does nothing where there is none
 		return nil, err
 	}
-	return &link{nc: nc, js: js, out: d.out, up: up}, nil
+	return &link{nc: nc, js: js, out: d.out, answers: heard, up: up}, nil
 }
 
 func (c *Client) options() []nats.Option {
@@ -186,7 +191,8 @@ func (c *Client) lose() {
 // reopen tries until there is a link; nil when the client's life has ended.
 func (c *Client) reopen() *link {
 	for n := 1; ; n++ {
-		if c.life.PauseBefore(c.life, n) != nil {
+		pause := c.cfg.ReconnectPause(n, c.rand, life.Backoff(n))
+		if c.life.Pause(c.life, pause) != nil {
 			return nil
 		}
 		if l, err := c.open(c.life); err == nil {

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -39,6 +40,7 @@ type Client struct {
 	life    *life.Life
 	sending sync.WaitGroup // of outboxes
 	present present
+	rand    *rand.Rand // of whoever reopens, one at a time
 
 	mu        sync.Mutex
 	connected bool             // once, and kept so since
@@ -49,7 +51,7 @@ type Client struct {
 // New makes a client; it connects when Connect is called.
 func New(cfg conn.Config) *Client {
 	return &Client{
-		cfg: cfg, conns: dialed.New(), life: life.New(), known: map[string]*kept{},
+		cfg: cfg, rand: cfg.Chance(), conns: dialed.New(), life: life.New(), known: map[string]*kept{},
 		present: present{changed: make(chan struct{})},
 	}
 }

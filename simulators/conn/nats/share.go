@@ -29,6 +29,7 @@ type share struct {
 	revoked bool
 	open    map[*held]struct{} // handed out and not settled
 	change  chan struct{}      // closed when one is settled; nil while nobody waits for it
+	back    bool               // one was given back since messages were last asked for
 }
 
 // held is a delivery in hand.
@@ -159,7 +160,8 @@ func (s *share) room(ctx context.Context) (int, error) {
 	for {
 		s.mu.Lock()
 		free := s.sub.Prefetch - len(s.open)
-		if free > 0 && 4*free >= s.sub.Prefetch {
+		if free > 0 && (4*free >= s.sub.Prefetch || s.back) { // what is in hand may wait behind that
+			s.back = false
 			s.mu.Unlock()
 			return free, nil
 		}
@@ -187,28 +189,39 @@ func (s *share) deliver(msg jetstream.Msg) {
 
 // delivery is what the consumer gets.
 func (s *share) delivery(h *held, meta *jetstream.MsgMetadata) conn.Delivery {
+	var told func(error)
 	d := conn.Delivery{
 		Channel: s.sub.Channel, Partition: int32(s.part), Offset: int64(meta.Sequence.Stream),
 		Redelivered: meta.NumDelivered > 1, Attempt: int(meta.NumDelivered),
-		Ack:  func(context.Context) error { return s.settle(h, "acknowledge", ack) },
-		Nack: func(context.Context) error { return s.settle(h, "give back", nak) },
+		Ack:     func(context.Context) error { return s.settle(h, "acknowledge", ack, told) },
+		Nack:    func(context.Context) error { return s.settle(h, "give back", nak, nil) },
+		Confirm: func(f func(error)) { told = f },
+	}
+	d.Lost = func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.revoked
 	}
 	if s.sub.kept.dead != "" {
-		d.Reject = func(context.Context) error { return s.settle(h, "reject", term) }
+		d.Reject = func(context.Context) error { return s.settle(h, "reject", term, nil) }
 	}
 	d.Message, d.Err = fromMsg(h.msg.Headers(), h.msg.Data(), s.sub.client.cfg.Recall)
 	if d.Err != nil {
 		d.Message, d.Raw = nil, h.msg.Data()
+	} else if s.sub.kept.ordered && d.Message.Key != "" {
+		d.Scope = "key " + d.Message.Key
 	}
 	return d
 }
 
 // settle says the last word about a delivery. Its way to the server is not awaited: a word that
-// does not arrive makes the server deliver again.
-func (s *share) settle(h *held, verb string, w word) error {
+// does not arrive makes the server deliver again. Told, where it is not nil, hears when the server
+// has it.
+func (s *share) settle(h *held, verb string, w word, told func(error)) error {
 	s.mu.Lock()
 	_, open := s.open[h]
 	open = open && !s.revoked
+	s.back = s.back || w == nak
 	delete(s.open, h)
 	if s.change != nil {
 		close(s.change)
@@ -217,7 +230,7 @@ func (s *share) settle(h *held, verb string, w word) error {
 	s.mu.Unlock()
 	err := error(errRevoked)
 	if open {
-		err = s.say(h, w)
+		err = s.say(h, w, told)
 	}
 	if err != nil {
 		return fmt.Errorf("%s %s part %d: %w", verb, s.sub.Channel, s.part, err)
@@ -235,13 +248,17 @@ const (
 	inProgress word = "+WPI"
 )
 
-// say sends a word about a delivery, over whichever connection there is now.
-func (s *share) say(h *held, w word) error {
+// say sends a word about a delivery, over whichever connection there is now. The server answers it
+// where somebody wants to be told.
+func (s *share) say(h *held, w word, told func(error)) error {
 	l, err := s.sub.client.link()
 	if err != nil {
 		return err
 	}
-	return l.nc.Publish(h.msg.Reply(), []byte(w))
+	if told == nil {
+		return l.nc.Publish(h.msg.Reply(), []byte(w))
+	}
+	return l.nc.PublishRequest(h.msg.Reply(), l.answers.expect(told), []byte(w))
 }
 
 // renew tells the server what is still in hand, so that it is not delivered again.
@@ -270,6 +287,6 @@ func (s *share) tellInHand() {
 	}
 	s.mu.Unlock()
 	for _, h := range due {
-		_ = s.say(h, inProgress) // else it is delivered again
+		_ = s.say(h, inProgress, nil) // else it is delivered again
 	}
 }

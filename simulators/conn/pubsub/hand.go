@@ -32,6 +32,7 @@ type lot struct {
 	out      bool // with the consumer
 	settled  bool // acknowledged by the consumer, not yet by the service
 	delivery conn.Delivery
+	told     func(error) // hears when the service has the acknowledgement; nil is nobody
 }
 
 // ackOf is an acknowledgement of one delivery of a lot.

@@ -2,9 +2,12 @@ package pubsub
 
 import (
 	"context"
+	"fmt"
 
 	pb "cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"google.golang.org/grpc"
+
+	"github.com/faultline-sim/faultline/simulators/conn"
 )
 
 // mostSettled is how many ack ids one request carries: the service takes half a megabyte of them.
@@ -37,10 +40,11 @@ func (s *subscription) tellOnce(ctx context.Context) error {
 	nacks := h.nacks[:min(len(h.nacks), mostSettled)]
 	h.mu.Unlock()
 	if len(acks) > 0 {
-		if err := s.acknowledge(ctx, acks); err != nil && !isRefusal(err) {
+		err := s.acknowledge(ctx, acks)
+		if err != nil && !isRefusal(err) {
 			return err
 		}
-		h.acknowledged(len(acks))
+		h.acknowledged(len(acks), err)
 	}
 	if len(nacks) > 0 {
 		if err := s.modify(ctx, nacks, 0); err != nil && !isRefusal(err) {
@@ -73,17 +77,40 @@ func (s *subscription) modify(ctx context.Context, ackIDs []string, seconds int3
 }
 
 // acknowledged forgets the first n acknowledgements, and their lots unless those were delivered
-// anew.
-func (h *hand) acknowledged(n int) {
+// anew. They were refused where there is an error.
+func (h *hand) acknowledged(n int, err error) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, a := range h.acks[:n] {
+	answered := h.acks[:n]
+	for _, a := range answered {
 		if a.lot.ack == a.ack {
 			delete(h.held, a.lot.id)
 		}
 	}
 	h.acks = append([]ackOf(nil), h.acks[n:]...)
 	h.changed()
+	h.mu.Unlock()
+	for _, a := range answered {
+		a.lot.tell(err)
+	}
+}
+
+// tell says once whether the service has the lot's acknowledgement.
+func (l *lot) tell(err error) {
+	if l.told != nil {
+		l.told(err)
+		l.told = nil
+	}
+}
+
+// untold tells of acknowledgements that no answer has come to.
+func (h *hand) untold() {
+	h.mu.Lock()
+	left := h.acks
+	h.acks = nil
+	h.mu.Unlock()
+	for _, a := range left {
+		a.lot.tell(fmt.Errorf("%w: the subscription has ended", conn.ErrUnknown))
+	}
 }
 
 // receded forgets the first n that were given back.

@@ -109,6 +109,7 @@ func (s *subscription) run(ctx context.Context) {
 	keepers.Wait()
 	lease.under.Wait()
 	s.hand.abandon()
+	s.hand.untold()
 }
 
 // settled gives deliveries in hand a little time.
@@ -192,6 +193,7 @@ func (s *subscription) lot(r *pb.ReceivedMessage) *lot {
 		Attempt: int(r.DeliveryAttempt),
 		Ack:     func(context.Context) error { return s.hand.settle(l, true) },
 		Nack:    func(context.Context) error { return s.hand.settle(l, false) },
+		Confirm: func(told func(error)) { l.told = told },
 	}
 	d := &l.delivery
 	if d.Message, d.Err = fromPubsub(r.Message, s.client.cfg.Recall); d.Err != nil {

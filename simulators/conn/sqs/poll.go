@@ -22,6 +22,7 @@ type holding struct {
 	group    string                 // FIFO
 	receipt  atomic.Pointer[string] // of its latest delivery
 	delivery conn.Delivery
+	told     func(error) // hears when the service has removed it; nil is nobody
 
 	// An audit's own: what was received, and when.
 	message *types.Message
@@ -121,6 +122,8 @@ func (s *subscription) hold(src *source, m *types.Message, now time.Time) *holdi
 		Channel: s.Channel, Attempt: attempt, Redelivered: attempt > 1,
 		Ack:  func(context.Context) error { return s.ack(h) },
 		Nack: func(context.Context) error { return s.nack(h) },
+
+		Confirm: func(told func(error)) { h.told = told },
 	}
 	var body []byte
 	h.delivery.Message, body, h.delivery.Err = read(m, s.queues.recall)
@@ -147,7 +150,12 @@ func (s *subscription) ack(h *holding) error {
 		}
 	}
 	s.mu.Unlock()
-	s.settler.remove(h, func() { s.forget(h) })
+	s.settler.remove(h, func(err error) {
+		s.forget(h)
+		if h.told != nil {
+			h.told(err)
+		}
+	})
 	return nil
 }
 

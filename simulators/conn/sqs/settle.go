@@ -3,6 +3,7 @@ package sqs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"sync"
@@ -36,7 +37,7 @@ type settler struct {
 // removal is a message to be removed, and whom to tell.
 type removal struct {
 	*holding
-	removed func()
+	removed func(error) // nil, or why it was not or may not have been
 }
 
 func newSettler(q *Queues) *settler {
@@ -47,7 +48,7 @@ func newSettler(q *Queues) *settler {
 }
 
 // remove ends a message soon.
-func (t *settler) remove(h *holding, removed func()) {
+func (t *settler) remove(h *holding, removed func(error)) {
 	t.mu.Lock()
 	t.done = append(t.done, removal{h, removed})
 	t.mu.Unlock()
@@ -81,6 +82,7 @@ func (t *settler) finish(ctx context.Context) {
 // run settles until ctx ends, or nothing waits and it is to leave.
 func (t *settler) run(ctx context.Context) {
 	defer close(t.ended)
+	defer t.abandon()
 	for failures := 0; ctx.Err() == nil; {
 		done, back := t.take()
 		if len(done)+len(back) == 0 {
@@ -97,6 +99,17 @@ func (t *settler) run(ctx context.Context) {
 		if t.leaving() || t.queues.link.Pause(ctx, failures) != nil {
 			return
 		}
+	}
+}
+
+// abandon tells of removals that no answer has come to.
+func (t *settler) abandon() {
+	t.mu.Lock()
+	left := t.done
+	t.done = nil
+	t.mu.Unlock()
+	for _, r := range left {
+		r.removed(fmt.Errorf("%w: the subscription has ended", conn.ErrUnknown))
 	}
 }
 
@@ -161,7 +174,7 @@ func (t *settler) removeAll(ctx context.Context, batch []removal) error {
 	var left error
 	for i, err := range t.queues.remove(ctx, all) {
 		if err == nil || errors.Is(err, conn.ErrRefused) { // a refused receipt is of no use any more
-			batch[i].removed()
+			batch[i].removed(err)
 			continue
 		}
 		again, left = append(again, batch[i]), err

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/faultline-sim/faultline/simulators/conn"
 	"github.com/faultline-sim/faultline/simulators/message"
@@ -21,6 +22,9 @@ type Bus struct {
 	// ever. Then deliveries tell their count, and can be rejected where Rejects is set.
 	Deliveries int
 	Rejects    bool
+	// ConfirmAfter is how long after an acknowledgement the consumer is told that the bus has it; 0
+	// is when it returns.
+	ConfirmAfter time.Duration
 
 	mu        sync.Mutex
 	published []Published
@@ -89,6 +93,9 @@ func (b *Bus) hand(channel string, m *message.Message, n int) {
 				go b.hand(channel, m, n+1)
 				return nil
 			},
+		}
+		if b.ConfirmAfter > 0 {
+			d.Confirm = func(told func(error)) { time.AfterFunc(b.ConfirmAfter, func() { told(nil) }) }
 		}
 		if b.Deliveries > 0 {
 			d.Attempt = n

@@ -10,7 +10,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -75,12 +77,39 @@ type dialer struct {
 }
 
 // Dial connects to a replica that listens, in turn.
-func (d *dialer) Dial(ctx context.Context) (net.Conn, error) {
+func (d *dialer) Dial(ctx context.Context) (net.Conn, error) { return d.dial(ctx, d.pick()) }
+
+// Next is the address of a replica that listens, in turn.
+func (d *dialer) Next() string {
+	l := d.pick()
+	if l == nil {
+		return ""
+	}
+	return l.Addr().String()
+}
+
+// DialAddr connects to the replica that has an address.
+func (d *dialer) DialAddr(ctx context.Context, _, addr string) (net.Conn, error) {
+	d.fabric.mu.Lock()
+	var found *listener
+	for _, l := range d.fabric.listeners[d.wire.To] {
+		if l.Addr().String() == addr {
+			found = l
+		}
+	}
+	d.fabric.mu.Unlock()
+	return d.dial(ctx, found)
+}
+
+func (d *dialer) pick() *listener {
 	d.mu.Lock()
-	d.turn++
 	turn := d.turn
+	d.turn++
 	d.mu.Unlock()
-	l := d.fabric.pick(d.wire.To, turn)
+	return d.fabric.pick(d.wire.To, turn)
+}
+
+func (d *dialer) dial(ctx context.Context, l *listener) (net.Conn, error) {
 	if l == nil {
 		return nil, fmt.Errorf("dial %s: %w", d.wire, syscall.ECONNREFUSED)
 	}
@@ -98,17 +127,12 @@ func (d *dialer) Dial(ctx context.Context) (net.Conn, error) {
 func (f *Fabric) pick(node string, turn int) *listener {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	replicas := f.listeners[node]
-	for i := range 64 {
-		if l := replicas[(turn+i)%64]; l != nil {
-			return l
-		}
+	replicas := slices.Sorted(maps.Keys(f.listeners[node]))
+	if len(replicas) == 0 {
+		return nil
 	}
-	return nil
+	return f.listeners[node][replicas[turn%len(replicas)]]
 }
-
-// DialAddr is Dial: there are no addresses.
-func (d *dialer) DialAddr(ctx context.Context, _, _ string) (net.Conn, error) { return d.Dial(ctx) }
 
 // Endpoints are none.
 func (d *dialer) Endpoints() []string { return nil }
@@ -148,7 +172,7 @@ func (l *listener) Close() error {
 	return nil
 }
 
-// Addr names the replica.
+// Addr tells the replica by its port, counted from 1.
 func (l *listener) Addr() net.Addr {
-	return &net.UnixAddr{Name: fmt.Sprintf("%s[%d]", l.node, l.replica), Net: "pipe"}
+	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: l.replica + 1}
 }

@@ -38,6 +38,7 @@ type Config struct {
 	Misbehaviors *Misbehaviors             // nil is none
 	Applied      *simulators.Tally         // counts messages that end here
 	Crash        func()                    // what a behaviour that crashes calls; must not wait
+	Watch        *Watch                    // is told of work that is taken in hand; nil is nobody
 	Gate         *Gate                     // holds all handlers while it is closed; nil is never
 	// Stopping ends when the actor is to begin nothing new: pauses before another attempt end then.
 	Stopping context.Context

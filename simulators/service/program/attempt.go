@@ -3,6 +3,8 @@ package program
 import (
 	"cmp"
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/faultline-sim/faultline/assertions/history"
@@ -18,6 +20,7 @@ const redeliverAfter = 100 * time.Millisecond
 // dead-lettered, given back, or answered. It returns early when ctx ends, with nothing settled.
 func (a *Actor) Handle(ctx context.Context, h *Handler, items []*Item) {
 	a.inHand.Add(int64(len(items)))
+	a.Watch.took()
 	defer a.inHand.Add(-int64(len(items)))
 	live := a.admit(ctx, h, items)
 	first := 1
@@ -37,6 +40,7 @@ func (a *Actor) Handle(ctx context.Context, h *Handler, items []*Item) {
 		if len(live) > 0 && simulators.Wait(a.Stopping, a.spread(live[0], h.Name, h.backoff, n)) != nil {
 			return
 		}
+		live = slices.DeleteFunc(live, (*Item).Lost)
 	}
 }
 
@@ -184,11 +188,38 @@ func (a *Actor) ack(ctx context.Context, h *Handler, it *Item) {
 		return
 	}
 	it.settled = true
+	if it.Delivery.Confirm != nil {
+		a.confirm(ctx, h, it)
+		return
+	}
 	a.settle(ctx, h, it, history.Ok, it.Delivery.Ack)
 }
 
+// confirm acknowledges a delivery. Its row is of the moment at which the broker has that, which may
+// be long after the handler went on; of a replica that has crashed by then there is none.
+func (a *Actor) confirm(ctx context.Context, h *Handler, it *Item) {
+	e := a.delivered(history.Ack, h, it)
+	if it.duplicate {
+		e.Reason = reasonDuplicate
+	}
+	var once sync.Once
+	told := func(err error) {
+		once.Do(func() {
+			e.At, e.Outcome = a.now(), history.Ok
+			if f := simulators.Explain(err); f != nil {
+				e.Outcome, e.Reason = f.Outcome, f.Reason
+			}
+			a.record(&e)
+		})
+	}
+	it.Delivery.Confirm(told)
+	if err := it.Delivery.Ack(ctx); err != nil {
+		told(err)
+	}
+}
+
 func (a *Actor) nack(ctx context.Context, h *Handler, it *Item) {
-	it.settled = true
+	it.settled, it.back = true, true
 	a.settle(ctx, h, it, history.Fail, it.Delivery.Nack)
 }
 

@@ -3,6 +3,7 @@ package program
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"sync"
@@ -90,6 +91,25 @@ func (b *Misbehaviors) change(f func([]*misbehavior) []*misbehavior) {
 	b.inUse.Store(&all)
 }
 
+// on are the behaviours that a replica has now.
+func (b *Misbehaviors) on(replica int32) iter.Seq[*misbehavior] {
+	return func(yield func(*misbehavior) bool) {
+		inUse := b.inUse.Load()
+		if inUse == nil {
+			return
+		}
+		for _, one := range *inUse {
+			if one.isOn(replica) && !yield(one) {
+				return
+			}
+		}
+	}
+}
+
+func (m *misbehavior) isOn(replica int32) bool {
+	return m.Replicas == nil || slices.Contains(m.Replicas, int(replica))
+}
+
 // means says that the behaviour is for a message, whenever it comes by. One of no flow is meant by
 // shares of all.
 func (m *misbehavior) means(msg *message.Message) bool { return m.meansAt(msg, m.Name) }
@@ -115,13 +135,9 @@ func (m *misbehavior) meansAt(msg *message.Message, draw string) bool {
 	return m.env.Chosen(draw, msg.Flow, msg.Number, share)
 }
 
-// Duplicate is how many copies too many of a message are published.
-func (b *Misbehaviors) Duplicate(m *message.Message) (extra int) {
-	inUse := b.inUse.Load()
-	if inUse == nil {
-		return 0
-	}
-	for _, one := range *inUse {
+// Duplicate is how many copies too many of a message a replica publishes.
+func (b *Misbehaviors) Duplicate(replica int32, m *message.Message) (extra int) {
+	for one := range b.on(replica) {
 		if one.Kind == simulators.Duplicates && one.means(m) {
 			one.touched.Add(1)
 			extra++
@@ -132,11 +148,7 @@ func (b *Misbehaviors) Duplicate(m *message.Message) (extra int) {
 
 // misbehave does to an item, as its attempt begins, what the service was told to do wrongly.
 func (a *Actor) misbehave(ctx context.Context, _ *Handler, it *Item) error {
-	inUse := a.Misbehaviors.inUse.Load()
-	if inUse == nil {
-		return nil
-	}
-	for _, one := range *inUse {
+	for one := range a.Misbehaviors.on(a.Index) {
 		if err := a.suffer(ctx, one, it); err != nil {
 			return err
 		}
@@ -158,7 +170,7 @@ func (a *Actor) suffer(ctx context.Context, b *misbehavior, it *Item) error {
 		}
 	case simulators.CrashOn:
 		m := it.Message
-		if it.InFlow() && b.means(m) && b.crashed.Add(m.Flow, m.Number) == 1 {
+		if it.InFlow() && b.means(m) && (b.crashed.Add(m.Flow, m.Number) == 1 || b.Every) {
 			b.touched.Add(1)
 			a.Crash()
 			return context.Canceled
@@ -187,13 +199,9 @@ func statusOr500(status int) error {
 	return f
 }
 
-// TurnAway is the status that a request is answered before any handler sees it; 0 lets it in.
-func (b *Misbehaviors) TurnAway() int {
-	inUse := b.inUse.Load()
-	if inUse == nil {
-		return 0
-	}
-	for _, one := range *inUse {
+// TurnAway is the status that a replica answers a request before any handler sees it; 0 lets it in.
+func (b *Misbehaviors) TurnAway(replica int32) int {
+	for one := range b.on(replica) {
 		switch {
 		case one.Kind == simulators.Outage:
 			one.touched.Add(1)

@@ -20,6 +20,7 @@ type Item struct {
 	origin    string              // the concrete channel it was taken from first, "" for this one
 	given     int32               // how often the handler was given this message, from 1
 	settled   bool                // given back to its broker already
+	back      bool                // to be delivered again
 	ended     bool                // filtered, or known already: no further step is for it
 	duplicate bool                // known already
 	failure   *simulators.Failure // of the last attempt; nil when it went well
@@ -38,6 +39,12 @@ type answer struct {
 
 // Failure is why the item's last attempt failed; nil when it went well, or was dead-lettered.
 func (it *Item) Failure() *simulators.Failure { return it.failure }
+
+// GivenBack says that the item's delivery was given back, and that it comes again.
+func (it *Item) GivenBack() bool { return it.back }
+
+// Lost says that the item's delivery is no longer the consumer's.
+func (it *Item) Lost() bool { return it.Delivery.Lost != nil && it.Delivery.Lost() }
 
 // Answer is what the steps have to say to a caller; status 0 is none of its own.
 func (it *Item) Answer() (status int, body []byte) { return it.answer.status, it.answer.body }

@@ -40,6 +40,7 @@ func (a *Actor) giveToBroker(ctx context.Context, h *Handler, it *Item) {
 		}
 		a.nack(ctx, h, it)
 		if last {
+			it.back = false
 			a.movedByBroker(h, it)
 		}
 	}

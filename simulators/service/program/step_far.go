@@ -87,7 +87,7 @@ func (x *run) publishTo(
 		return err
 	}
 	channel := fill(topology.ChannelName(ref), m.Subject)
-	copies := 1 + x.a.Misbehaviors.Duplicate(m)
+	copies := 1 + x.a.Misbehaviors.Duplicate(x.a.Index, m)
 	return x.one(ctx, s, it, try{
 		kind: history.Publish, channel: ref,
 		once: func(ctx context.Context) (err error) {
