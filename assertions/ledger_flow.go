@@ -39,17 +39,17 @@ type row struct {
 
 // flags of a row.
 const (
-	begun       uint16 = 1 << iota // its source began it, or it was derived
-	derived                        // it was born of another message
-	toldOk                         // its producer has an answer: done
-	toldFail                       // its producer has an answer: not done
-	toldUnknown                    // its producer has no answer
-	accepted                       // the node named by accepted_at has it; a derived one: published
-	traceBroken                    // it came by with two different trace ids
-	untraced                       // it was received without a trace id
-	rejected                       // someone refused it as permanent
-	filtered                       // it rightly ended
-	refusedForGood                 // a refusal that the promise declares permanent dead-lettered it
+	begun          uint16 = 1 << iota // its source began it, or it was derived
+	derived                           // it was born of another message
+	toldOk                            // its producer has an answer: done
+	toldFail                          // its producer has an answer: not done
+	toldUnknown                       // its producer has no answer
+	accepted                          // the node named by accepted_at has it; a derived one: published
+	traceBroken                       // it came by with two different trace ids
+	untraced                          // it was received without a trace id
+	rejected                          // someone refused it as permanent
+	filtered                          // it rightly ended
+	refusedForGood                    // a refusal that the promise declares permanent dead-lettered it
 )
 
 // legRow is one obligation of a message, 8 bytes.

@@ -16,8 +16,10 @@ import (
 // that was meant to be sent while the fault was in force, in its grace time after the heal (2 s, or as
 // long as the flow may take to recover), or so short before it that the promised p99 (a second where
 // none is promised) reaches into it. A fault without an isolation assertion may hurt nothing: the SLO is
-// promised in spite of it. A request without an answer breaks reply_within as a late one does. A flow that promises
-// at-most-once is held to its share too, and nothing arriving at all is never valid.
+// promised in spite of it. A message that was dead-lettered for its schema, or for a status that the
+// promise declares permanent, was answered: it stands aside. A request without an answer breaks
+// reply_within as a late one does. A flow that promises at-most-once is held to its share too, and
+// nothing arriving at all is never valid.
 //
 // Evidence: Produce and Derive rows, arrivals and Found rows, Fault rows. Valid: there were enough
 // messages for each objective, and all hold. Invalid: one does not (failed, late). Untested: there
