@@ -115,9 +115,13 @@ func (f *flowLedger) observe(e *history.Event, r *routes, now *passage) {
 		if e.Reason == "schema" || policy.Covers(r.permanentAt(e.Node, e.Handler), e.Reason) {
 			m.flags |= refusedForGood
 		}
-		f.settle(e, f.legsBelow(e, r), legDead)
+		if r.promises(e) {
+			f.settle(e, f.legsBelow(e, r), legDead)
+		}
 	case history.Expire:
-		f.settle(e, f.legsBelow(e, r), legExpired)
+		if r.promises(e) {
+			f.settle(e, f.legsBelow(e, r), legExpired)
+		}
 	case history.Reject:
 		m.flags |= rejected
 	case history.Reply:
@@ -252,10 +256,10 @@ func (f *flowLedger) settle(e *history.Event, legs uint16, state uint8) {
 	}
 }
 
-// filter ends a message rightly. A copy that a dedupe policy dropped is no end: the first one still
-// has to arrive.
+// filter ends a message rightly, where the promise has the condition. A copy that a dedupe policy dropped
+// is no end: the first one still has to arrive.
 func (f *flowLedger) filter(m *row, e *history.Event, r *routes) {
-	if e.Step == "dedupe" || e.Reason == "duplicate" {
+	if e.Step == "dedupe" || e.Reason == "duplicate" || !r.promises(e) {
 		return
 	}
 	m.flags |= filtered

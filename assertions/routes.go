@@ -17,6 +17,7 @@ type routes struct {
 	channels  map[string]string    // concrete reference to declared reference
 	ends      map[string][2]string // wire to its two ends
 	dead      []deadLetter         // made when first asked for
+	endings   map[endingRow]bool   // whether the promise has them
 }
 
 // route is one flow: its legs, and the legs that lie behind each node or channel of its paths.
@@ -54,6 +55,7 @@ func newRoutes(t *topology.Topology) *routes {
 		flows:     map[string]*route{},
 		channels:  map[string]string{},
 		ends:      map[string][2]string{},
+		endings:   map[endingRow]bool{},
 	}
 	for _, n := range t.Nodes {
 		r.kinds[n.Name], r.protocols[n.Name] = n.Kind, n.Protocol

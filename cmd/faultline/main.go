@@ -44,7 +44,7 @@ func newRoot(t *terminal) *cobra.Command {
 connection behind a Toxiproxy, breaks it on purpose and says, with evidence, whether the
 design keeps its promises: isolation, retry, dead-lettering, recovery time, no loss.
 
-Exit codes: 0 all verdicts valid; 1 something invalid; 2 usage, or a mistake in a file;
+Exit codes: 0 all verdicts valid or untested; 1 something invalid; 2 usage, or a mistake in a file;
 3 something unknown, nothing invalid; 4 the environment failed.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
