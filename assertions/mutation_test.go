@@ -100,6 +100,22 @@ func orderMutations() []mutation {
 			valid().changed(is(hit, "api", history.Store),
 				func(e *history.Event) { e.At += int64(ms(40)) }),
 			only("order[t]", "invalid", "reordered t-17")},
+		{"order/swapped, and the second sent before the first was answered/valid",
+			valid().changed(is(hit, "api", history.Store),
+				func(e *history.Event) { e.At += int64(ms(40)) }).changed(is(hit, "device", history.Produce),
+				func(e *history.Event) {
+					if e.Outcome == history.Ok {
+						e.At += int64(ms(34))
+					}
+				}), nil},
+		{"order/swapped, and the first was told no/valid",
+			valid().changed(is(hit, "api", history.Store),
+				func(e *history.Event) { e.At += int64(ms(40)) }).changed(is(hit, "device", history.Produce),
+				func(e *history.Event) {
+					if e.Outcome == history.Ok {
+						e.Outcome = history.Fail
+					}
+				}), nil},
 		{"order/two of different keys swapped/valid",
 			valid().changed(is(hit, "api", history.Store),
 				func(e *history.Event) { e.At += int64(ms(20)) }), nil},

@@ -163,6 +163,7 @@ func TestUntestedPromises(t *testing.T) {
 		l.add(history.Expire, at+5*time.Second+ms(200), about("t", hit, step("worker", "records", "", "", 0, 0)))
 	})
 	tested := map[string]log{
+		"order[t]":                         valid().changed(is(hit, "api", history.Store), func(e *history.Event) { e.At += int64(ms(30)) }),
 		"retry[worker.records]":            tried(ms(50), "timeout"),
 		"breaker[worker.records/call api]": opened,
 		"bulkhead[worker.records]":         crowd,
@@ -188,7 +189,7 @@ func TestUntestedPromises(t *testing.T) {
 	}
 	slices.Sort(untested)
 	want := []string{"breaker[worker.records/call api]", "bulkhead[worker.records]",
-		"dead_letter[stream/e.dead]", "retry[worker.records]", "ttl[worker.records]"}
+		"dead_letter[stream/e.dead]", "order[t]", "retry[worker.records]", "ttl[worker.records]"}
 	if diff := gocmp.Diff(want, untested); diff != "" {
 		t.Errorf("untested where all is well (-want +got):\n%s", diff)
 	}

@@ -96,10 +96,10 @@ func messageWords() []word {
 		sloWord(),
 		{
 			name: "order",
-			definition: "Per key, sequence numbers at a sink never go back. Redelivered copies " +
-				"of a message the sink has seen, and redriven messages, stand aside and are " +
-				"counted.",
-			needs:     "two messages of one key at a sink",
+			definition: "Per key, of two messages of which the first was answered before the second was " +
+				"sent, the first reaches each sink first. Redelivered copies of a message the sink has " +
+				"seen, and redriven messages, stand aside and are counted.",
+			needs:     "two such messages of one key under way at once; without them it is untested",
 			anomalies: []string{"reordered"},
 			fields:    []field{flowField(everyFlow), nameField()},
 			example:   "- order: {flow: telemetry}",
