@@ -1,5 +1,6 @@
--- order.sql: whether a key's messages reach each sink in the order they were sent. Copies of a message
--- that the sink has seen, and messages redriven before, stand aside.
+-- order.sql: whether, of two messages of a key of which the first was answered before the second was sent,
+-- the first reaches each sink first. Copies of a message that the sink has seen, and messages redriven
+-- before, stand aside.
 
 CREATE TABLE placed AS
 SELECT a.*, row_number() OVER (PARTITION BY flow, leg, message ORDER BY n) > 1 AS copy,
@@ -7,16 +8,28 @@ SELECT a.*, row_number() OVER (PARTITION BY flow, leg, message ORDER BY n) > 1 A
     AND r.n < a.n) AS redriven
 FROM arrival a WHERE a.kind <> 'reply';
 
--- reordered: a first arrival below the highest sequence number that its key has had there.
+-- lane: each first arrival with the one of the highest sequence number that its key has had there before.
 CREATE TABLE lane AS
-SELECT flow, leg, key, message, key_seq, n, max(key_seq) OVER (PARTITION BY flow, leg, key ORDER BY n
-  ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-FROM placed WHERE key_seq >= 0 AND NOT copy AND NOT redriven;
+WITH pair AS (
+  SELECT flow, leg, key, message, key_seq, n,
+    max(key_seq) OVER earlier AS before, arg_max(message, key_seq) OVER earlier AS head
+  FROM placed WHERE key_seq >= 0 AND NOT copy AND NOT redriven
+  WINDOW earlier AS (PARTITION BY flow, leg, key ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+), answered AS (
+  SELECT e.flow, e.message, arg_max(e.at_ns, e.n) AS at_ns FROM event e
+  WHERE e.kind = 'produce' AND e.outcome <> '' GROUP BY ALL
+)
+SELECT p.*, p.before IS NOT NULL AND (a.derived OR a.told_ok
+    AND a.sent_ns + 1000 * greatest(1, (w.at_ns - a.sent_ns) // 1000) <= b.sent_ns) AS ordered
+FROM pair p
+  LEFT JOIN message a ON a.flow = p.flow AND a.message = CASE WHEN p.key_seq < p.before THEN p.message ELSE p.head END
+  LEFT JOIN message b ON b.flow = p.flow AND b.message = CASE WHEN p.key_seq < p.before THEN p.head ELSE p.message END
+  LEFT JOIN answered w ON w.flow = a.flow AND w.message = a.message;
 
 CREATE TABLE "order" AS
 WITH compared AS (
-  SELECT flow, count(before) AS compared, count(DISTINCT (leg, key)) AS lanes,
-    count(*) FILTER (key_seq < before) AS reordered FROM lane GROUP BY ALL
+  SELECT flow, count(*) FILTER (ordered) AS compared, count(DISTINCT (leg, key)) AS lanes,
+    count(*) FILTER (ordered AND key_seq < before) AS reordered FROM lane GROUP BY ALL
 ), aside AS (
   SELECT flow, count(*) FILTER (copy) AS redelivered, count(*) FILTER (NOT copy AND redriven) AS redriven
   FROM placed WHERE key_seq >= 0 GROUP BY ALL

@@ -223,7 +223,7 @@ def compare_delivery(c, db, verdict):
 def compare_order(c, db, verdict):
     compare_figures(c, verdict, rows(db, 'SELECT flow AS key, * FROM "order"'), verdict["flow"])
     compare_anomalies(c, db, verdict, "reordered",
-                      "SELECT flow, message FROM lane WHERE key_seq < before AND flow = $of",
+                      "SELECT flow, message FROM lane WHERE ordered AND key_seq < before AND flow = $of",
                       verdict["flow"])
 
 
