@@ -142,6 +142,8 @@ type Worker interface {
 	// AwaitInHand returns when a replica (below 0: all together) handles at least so many messages at
 	// once, or ctx ends.
 	AwaitInHand(ctx context.Context, replica, atLeast int) error
+	// InHand is how many messages a replica (below 0: all together) handles now.
+	InHand(replica int) int64
 }
 
 // Limited is a node whose replicas' use of the machine can be narrowed, since they run in containers.

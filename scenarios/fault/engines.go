@@ -15,7 +15,7 @@ import (
 func onEngine(ctx context.Context, s Stage, node string, f *scenarios.Fault) (Injection, error) {
 	e, d := s.Engine(node), &down{}
 	if !livesOn(f.Kind) {
-		d.tally = count(s, touching(s, node))
+		d.tally = count(s, touching(s, node, whole))
 	}
 	var undo restore
 	err := s.Turn(ctx, node, func() (err error) {
@@ -54,7 +54,7 @@ func livesOn(kind string) bool {
 // held matches what the trouble of an engine that lives on does to flow messages: what its absence
 // would do, and every operation on its wires that goes on until the heal.
 func held(s Stage, node string) match {
-	absent, onWires := touching(s, node), over(s, node)
+	absent, onWires := touching(s, node, whole), over(s, node)
 	return func(e *history.Event, after bool) bool {
 		return absent(e, after) || !after && onWires(e, after)
 	}

@@ -73,24 +73,30 @@ func TestWhatAnAbsentNodeIsToBlameFor(t *testing.T) {
 	})
 	dropped := history.New(history.NodeState, 100)
 	dropped.Wire, dropped.Reason = "worker -> queue", "disconnect"
+	own := toArchive
+	own.Node, own.Replica = "worker", 1
 	tests := []struct {
-		name   string
-		event  history.Event
-		healed int64 // 0 is never
-		want   int64
+		name    string
+		replica int
+		event   history.Event
+		healed  int64 // 0 is never
+		want    int64
 	}{
-		{"a failed write of the node/meanwhile/counts", toArchive, 0, 1},
-		{"a failed write of the node/begun before the heal/counts", toArchive, 95, 1},
-		{"a message put in its channel/meanwhile/counts", waiting, 0, 1},
-		{"a message put in its channel/after the heal/does not", waiting, 50, 0},
-		{"a connection that drops/meanwhile/counts", dropped, 0, 1},
-		{"a failure elsewhere/meanwhile/does not", elsewhere, 0, 0},
-		{"a write that went well/meanwhile/does not", well, 0, 0},
+		{"a failed write of the node/meanwhile/counts", whole, toArchive, 0, 1},
+		{"a failed write of the node/begun before the heal/counts", whole, toArchive, 95, 1},
+		{"a failed write of the node/of that replica/counts", 1, own, 0, 1},
+		{"a failed write of the node/of another replica/does not", 0, own, 0, 0},
+		{"a message put in its channel/meanwhile/counts", whole, waiting, 0, 1},
+		{"a message put in its channel/while others take it/does not", 0, waiting, 0, 0},
+		{"a message put in its channel/after the heal/does not", whole, waiting, 50, 0},
+		{"a connection that drops/meanwhile/counts", whole, dropped, 0, 1},
+		{"a failure elsewhere/meanwhile/does not", whole, elsewhere, 0, 0},
+		{"a write that went well/meanwhile/does not", whole, well, 0, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &stage{recorder: record.Off(), topology: queue(), now: tt.healed}
-			tally := count(s, touching(s, "worker"))
+			tally := count(s, touching(s, "worker", tt.replica))
 			defer tally.Close()
 			if tt.healed > 0 {
 				tally.healed()

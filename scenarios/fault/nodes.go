@@ -12,16 +12,21 @@ import (
 )
 
 // down is a node that was stopped, killed, paused, restarted or replaced, or whose use of the
-// machine was narrowed. It bites operations over the node's wires that fail, connections to it that
-// drop, logins that fail, and messages that arrive for it while it is away; of an engine that lives
-// on, and answers late or never, also what goes on over its wires meanwhile. It heals by starting
-// what was ended, or by giving back what was taken; it is over when the node answers.
+// machine was narrowed. It bites the work that was in hand, operations over the node's wires that fail,
+// connections to it that drop, logins that fail, and, where no replica is left, messages that arrive for
+// it while it is away; of an engine that lives on, and answers late or never, also what goes on over its
+// wires meanwhile. It heals by starting what was ended, or by giving back what was taken; it is over when
+// the node answers.
 type down struct {
 	*tally
+	inHand  int64 // messages that were being handled when it ended
 	restore restore
 	heal    sync.Once
 	err     error
 }
+
+// Bite is what was counted since, and no less than what was in hand: much of that shows again in rows.
+func (d *down) Bite() int64 { return max(d.inHand, d.tally.Bite()) }
 
 func (d *down) Heal(ctx context.Context) error {
 	d.heal.Do(func() {
@@ -44,7 +49,14 @@ func onNode(ctx context.Context, s Stage, node string, f *scenarios.Fault) (Inje
 	if !ok {
 		return nil, fmt.Errorf("node %q has nothing that can be ended", node)
 	}
-	d := &down{tally: count(s, touching(s, node))}
+	one := f.Replica
+	if r.Replicas() == 1 {
+		one = whole
+	}
+	d := &down{tally: count(s, touching(s, node, one))}
+	if worker, ok := r.(simulators.Worker); ok {
+		d.inHand = worker.InHand(f.Replica)
+	}
 	var err error
 	if d.restore, err = endReplicas(ctx, r, f); err != nil {
 		healing := d.Heal(context.WithoutCancel(ctx))
@@ -107,11 +119,15 @@ func endReplica(
 	return nil, fmt.Errorf("%s cannot be done to %q", f.Kind, r.Name())
 }
 
+// whole stands for every replica of a node.
+const whole = -1
+
 // touching matches what a node's absence does to flow messages: operations to it that do not end
 // well and connections that drop, whenever that shows; and until the heal messages put in a channel
 // that it consumes, and messages begun that enter the system by it, or that come to it from a program of
-// one's own, which tells nothing of what it meets.
-func touching(s Stage, node string) match {
+// one's own, which tells nothing of what it meets. Of one replica of several what arrives meanwhile is
+// not among these: others take it.
+func touching(s Stage, node string, replica int) match {
 	t := s.Topology()
 	wires, channels, sources := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, w := range t.Wires() {
@@ -146,8 +162,8 @@ func touching(s Stage, node string) match {
 			return wires[e.Wire] && (e.Kind == history.NodeState && e.Reason == "disconnect" ||
 				e.Kind == history.Call && e.Outcome != history.Ok) // a login
 		case e.Outcome == history.Fail || e.Outcome == history.Unknown:
-			return wires[e.Wire]
-		case after:
+			return wires[e.Wire] && (replica == whole || e.Node != node || int(e.Replica) == replica)
+		case after || replica != whole:
 			return false
 		case e.Kind == history.Publish:
 			return channels[e.Channel]

@@ -132,10 +132,11 @@ func (s *Service) Inject(b simulators.Behavior) (simulators.Injection, error) {
 
 // AwaitInHand returns when a replica, or all together where it is below 0, handles so many messages.
 func (s *Service) AwaitInHand(ctx context.Context, replica, atLeast int) error {
-	return s.watch.Await(ctx, func() bool { return s.inHand(replica) >= int64(atLeast) })
+	return s.watch.Await(ctx, func() bool { return s.InHand(replica) >= int64(atLeast) })
 }
 
-func (s *Service) inHand(replica int) (n int64) {
+// InHand is how many messages a replica, or all together where it is below 0, handles now.
+func (s *Service) InHand(replica int) (n int64) {
 	for _, slot := range s.all() {
 		if r := slot.replica.Load(); r != nil && (replica < 0 || replica == slot.index) {
 			n += r.actor.InHand()
