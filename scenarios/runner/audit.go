@@ -1,9 +1,11 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/faultline-sim/faultline/assertions/history"
@@ -153,8 +155,11 @@ type identity struct {
 }
 
 func (r *run) foundAll(node, channel string, all copies) {
-	for m, n := range all {
-		r.found(node, channel, m.flow, m.number, n)
+	inOrder := slices.SortedFunc(maps.Keys(all), func(a, b identity) int {
+		return cmp.Or(cmp.Compare(a.flow, b.flow), cmp.Compare(a.number, b.number))
+	})
+	for _, m := range inOrder {
+		r.found(node, channel, m.flow, m.number, all[m])
 	}
 }
 
