@@ -1,7 +1,9 @@
 package simulators
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"sync"
 )
 
@@ -40,10 +42,11 @@ func (t *Tally) Add(flow string, number int64) int {
 	return int(*n)
 }
 
-// Each reports every message of a flow that was seen, with how often, in no order.
+// Each reports every message of a flow that was seen, with how often, in order of their numbers.
 func (t *Tally) Each(flow string, found func(number int64, copies int)) {
-	for base, p := range t.snapshot(flow) {
-		for i, n := range p {
+	pages := t.snapshot(flow)
+	for _, base := range slices.Sorted(maps.Keys(pages)) {
+		for i, n := range pages[base] {
 			if n > 0 {
 				found(base*pageSize+int64(i), int(n))
 			}
