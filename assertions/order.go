@@ -17,7 +17,7 @@ import (
 // Evidence: Produce rows, and the events by which a message arrives at a sink (Store, Attempt or Receive
 // there). Valid: two such messages of one key were under way at once, and none went back. Untested: no
 // two were, so that nothing could overtake. Invalid: one came after a later one of its key (reordered).
-// Unknown: events were shed.
+// Unknown: no message was seen to arrive, or events were shed.
 //
 // It cannot see the order inside a store whose rows carry no time, nor messages without a sequence.
 // Cost: one map look-up an arrival; a few words a key and sink, nothing a message.
@@ -102,7 +102,10 @@ func (c *order) back(e *history.Event, last head) {
 
 func (c *order) Verdict() Verdict {
 	c.r.sound(c.ledger)
-	if c.n.tried == 0 {
+	switch {
+	case c.n.arrivals == 0:
+		c.r.lack("messages seen to arrive at a sink of flow %q", c.flow)
+	case c.n.tried == 0:
 		c.r.trial("two messages of one key of flow %q under way at once, the first answered before the "+
 			"second was sent", c.flow)
 	}

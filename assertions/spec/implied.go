@@ -33,7 +33,7 @@ func Implied(t *topology.Topology, loaded, faults []string) []Assertion {
 		all = append(all, deadLetterWord().checks(args{channel: ref, count: -1}, names)...)
 	}
 	for _, n := range t.Nodes {
-		if n.Kind == topology.Fleet && n.Session.Reconnect.Initial > 0 {
+		if n.Kind == topology.Fleet && n.Session.Reconnect.Initial > 0 && keepsConnections(t, n.Name) {
 			all = append(all, placed(assertions.Reconnects(n.Name), args{node: n.Name,
 				handler: "reconnect"}, names)...)
 		}
@@ -46,6 +46,16 @@ func Implied(t *topology.Topology, loaded, faults []string) []Assertion {
 		out[i] = Assertion{Check: c}
 	}
 	return out
+}
+
+// keepsConnections says whether a node has sessions with a broker, which may be lost.
+func keepsConnections(t *topology.Topology, node string) bool {
+	for _, w := range t.Wires() {
+		if w.From == node && t.Node(w.To) != nil && t.Node(w.To).Kind == topology.Broker {
+			return true
+		}
+	}
+	return false
 }
 
 // handlerChecks are the policies that a handler and its steps declare.

@@ -256,11 +256,11 @@ func TestRequestRetries(t *testing.T) {
 		r.fleet.Offer("ask", 0, r.env.Recorder.Now())
 		time.Sleep(time.Second)
 		r.close()
-		want := []string{"0 fail 5xx #1 after 0s", "0 fail 5xx #2 after 0s", "0 fail 5xx #3 after 0s"}
+		want := []string{"0 fail 503 #1 after 0s", "0 fail 503 #2 after 0s", "0 fail 503 #3 after 0s"}
 		if diff := cmp.Diff(want, r.rows("ask", history.Call)); diff != "" {
 			t.Errorf("retry/503/as declared (-want +got):\n%s", diff)
 		}
-		want = []string{"0 begun  #0 after 0s", "0 fail 5xx #0 after 200ms"}
+		want = []string{"0 begun  #0 after 0s", "0 fail 503 #0 after 200ms"}
 		if diff := cmp.Diff(want, r.rows("ask", history.Produce)); diff != "" {
 			t.Errorf("answer (-want +got):\n%s", diff)
 		}
