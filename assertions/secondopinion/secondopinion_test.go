@@ -32,8 +32,8 @@ func duckdb(t *testing.T) string {
 }
 
 // The promise is testdata/plan.json: a fleet sends to a channel, from which a worker stores in a
-// database. Of its flows orders is judged by its endings, pulse and echo by their recovery. Orders and
-// pulses are sent to bus/in, an echo is born of a pulse in the worker.
+// database. Of its flows orders is judged by its endings, pulse, echo and beat by their recovery. An
+// echo is born of a pulse in the worker, the others are sent to bus/in.
 const (
 	source, worker, store = "devices", "worker", "db"
 	channel, deadChannel  = "bus/in", "bus/in.dead"
@@ -175,6 +175,21 @@ func (l *log) echoes() {
 	}
 }
 
+// beats are five a second; those of 4 s to 4.4 s arrive together at 4.65 s, in time and not too many: the
+// first bucket after the heal, until 4.6 s, has messages that wait all along and none that arrives.
+func (l *log) beats() {
+	for n := range 50 {
+		m, at := message{l, "beat", int64(n), "b", int64(n)}, ms(200*n)
+		m.sent(at, history.Ok)
+		if n >= 20 && n < 23 {
+			m.stored(ms(4_650))
+		} else {
+			m.stored(at + ms(10))
+		}
+		m.found(store, "", 1)
+	}
+}
+
 // run is the folder of a run of which the judge says what is in testdata/result.json.
 func run(t *testing.T) string {
 	t.Helper()
@@ -193,6 +208,7 @@ func run(t *testing.T) string {
 	l.orders()
 	l.pulses()
 	l.echoes()
+	l.beats()
 	slices.SortStableFunc(l, func(a, b history.Event) int { return cmp.Compare(a.At, b.At) })
 	if err := write(filepath.Join(dir, "history"), l); err != nil {
 		t.Fatal(err)
