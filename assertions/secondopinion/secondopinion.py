@@ -32,9 +32,11 @@ SHARE_TOLERANCE = 1e-9
 UNITS_NS = {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9}
 
 
-def duration_ns(text):
-    """Whole nanoseconds of "1m2.5s"; 0 of None."""
-    parts = re.findall(r"([\d.]+)(ns|us|µs|ms|s|m|h)", text or "")
+def duration_ns(given):
+    """Whole nanoseconds of "1m2.5s"; 0 of None. A plan of the first format has them as numbers."""
+    if isinstance(given, int):
+        return given
+    parts = re.findall(r"([\d.]+)(ns|us|µs|ms|s|m|h)", given or "")
     return round(sum(float(n) * UNITS_NS[unit] for n, unit in parts))
 
 
