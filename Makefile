@@ -26,7 +26,7 @@ in_docker  = env $$(.ci/docker/env) $$(.ci/programs env) $(GO)
 # Tests of brokers start them one after the other: a machine with two of them at work is too slow for
 # what they measure. Where a program cannot be had their tests are left out, and the last lines say so.
 BROKERS    = ./simulators/conn/... ./topology/engine/process/...
-OPINION    = ./assertions/history ./assertions/secondopinion
+OPINION    = ./assertions ./assertions/history ./assertions/secondopinion
 others     = $(filter-out $(shell $(GO) list $(BROKERS) $(OPINION)),$(shell $(GO) list ./...))
 
 # Runs kept in $$kept are compared, and removed when all went well.
@@ -69,9 +69,9 @@ second-opinion: build ## the same runs, with what their verdicts rest on recompu
 test: ## all tests, with the race detector; programs that are missing are installed
 	@if .ci/programs duckdb; then \
 	  $(MAKE) --no-print-directory second-opinion && \
-	  env $$(.ci/programs env) $(GO) test -race $(OPINION); \
+	  env $$(.ci/programs env) $(GO) test -race -timeout 30m $(OPINION); \
 	else \
-	  $(MAKE) --no-print-directory virtual && CI= $(GO) test -race $(OPINION) && \
+	  $(MAKE) --no-print-directory virtual && CI= $(GO) test -race -timeout 30m $(OPINION) && \
 	  echo '!!! NO SECOND OPINION: see the line of "programs:" above.'; \
 	fi
 	@$(GO) test -race -timeout 30m $(others)

@@ -24,15 +24,19 @@ STEPS = ["messages", "delivery", "latency", "order", "dead_letter", "recovery"]
 
 # The judge keeps times in whole microseconds, cut off.
 LATENCY_TOLERANCE_NS = 1_000
+# The values of a verdict: a result that has another is not of a judge that this script knows.
+VALUES = {"valid", "invalid", "unknown", "untested"}
 # A share is compared as a number with this much error.
 SHARE_TOLERANCE = 1e-9
 
 UNITS_NS = {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9}
 
 
-def duration_ns(text):
-    """Whole nanoseconds of "1m2.5s"; 0 of None."""
-    parts = re.findall(r"([\d.]+)(ns|us|µs|ms|s|m|h)", text or "")
+def duration_ns(given):
+    """Whole nanoseconds of "1m2.5s"; 0 of None. A plan of the first format has them as numbers."""
+    if isinstance(given, int):
+        return given
+    parts = re.findall(r"([\d.]+)(ns|us|µs|ms|s|m|h)", given or "")
     return round(sum(float(n) * UNITS_NS[unit] for n, unit in parts))
 
 
@@ -90,7 +94,7 @@ def load_promise(db, promise):
     for f in promise["Flows"]:
         paths = f["Paths"] or []
         source = paths[0][0]["Node"] if paths else ""
-        flows.append((f["Name"], source, f["AcceptedAt"], f["Guarantee"]))
+        flows.append((f["Name"], source, f["AcceptedAt"], f["Guarantee"], f["DerivedFrom"]))
         sinks = [(s["Node"], s["Node"], False, kind(s["Node"]), duration_ns(s["P99"]))
                  for s in f["Sinks"] or []]
         if within := duration_ns(f["ReplyWithin"]):
@@ -98,7 +102,8 @@ def load_promise(db, promise):
         legs += [(f["Name"], i, *sink) for i, sink in enumerate(sinks)]
         hops += [(f["Name"], p, i, h["Channel"] or h["Node"], h["Node"], h["Channel"])
                  for p, path in enumerate(paths) for i, h in enumerate(path)]
-    table(db, "flow(flow VARCHAR, source VARCHAR, accepted_at VARCHAR, guarantee VARCHAR)", flows)
+    table(db, "flow(flow VARCHAR, source VARCHAR, accepted_at VARCHAR, guarantee VARCHAR, "
+              "derived_from VARCHAR)", flows)
     table(db, "leg(flow VARCHAR, leg INT, node VARCHAR, name VARCHAR, reply BOOL, kind VARCHAR, "
               "p99_ns BIGINT)", legs)
     table(db, "hop(flow VARCHAR, path INT, place INT, vertex VARCHAR, node VARCHAR, "
@@ -190,6 +195,8 @@ def compare(db, result):
     c = Comparison()
     compare_flows(c, db, result["flows"])
     for verdict in result["verdicts"]:
+        if verdict["value"] not in VALUES:
+            raise ValueError(f"{verdict['name']} has a value of its own: {verdict['value']}")
         by_property = {"delivery": compare_delivery, "order": compare_order,
                        "dead_letter": compare_dead_letter, "recovery": compare_recovery}
         if check := by_property.get(verdict["property"]):

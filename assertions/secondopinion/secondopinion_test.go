@@ -32,7 +32,8 @@ func duckdb(t *testing.T) string {
 }
 
 // The promise is testdata/plan.json: a fleet sends to a channel, from which a worker stores in a
-// database. Of its two flows orders is judged by its endings, pulse by its recovery. Both are sent to bus/in.
+// database. Of its flows orders is judged by its endings, pulse, echo and beat by their recovery. An
+// echo is born of a pulse in the worker, the others are sent to bus/in.
 const (
 	source, worker, store = "devices", "worker", "db"
 	channel, deadChannel  = "bus/in", "bus/in.dead"
@@ -97,13 +98,13 @@ func (m message) found(node, channel string, copies int64) {
 	})
 }
 
-// phases are those of the run: the fault heals at 4 s, the load ends at 10 s, the drain at 12 s.
+// phases are those of the run: the fault heals at 4.1 s, the load ends at 10 s, the drain at 12 s.
 func (l *log) phases() {
 	for name, at := range map[string]int{"steady": 0, "timeline": 3_000, "recover": 4_000,
 		"drain": 10_000, "audit": 12_000} {
 		l.add(history.Phase, ms(at), func(e *history.Event) { e.Step = name })
 	}
-	for reason, at := range map[string]int{"inject": 3_000, "bite": 3_500, "heal": 4_000} {
+	for reason, at := range map[string]int{"inject": 3_000, "bite": 3_500, "heal": 4_100} {
 		l.add(history.Fault, ms(at), func(e *history.Event) {
 			e.Step, e.Reason, e.Wire, e.Value = "outage", reason, storeWire, 12
 		})
@@ -141,7 +142,8 @@ func (l *log) orders() {
 	order(10, "", -1).found(store, "", 1)                                     // never sent
 }
 
-// pulses are ten a second; from 3 s to 4.2 s they are refused.
+// pulses are ten a second; from 3 s to 4.2 s they are refused: one of the first bucket after the heal, which
+// lasts until 4.6 s.
 func (l *log) pulses() {
 	for n := range 100 {
 		m, at := message{l, "pulse", int64(n), "p", int64(n)}, ms(100*n)
@@ -151,6 +153,39 @@ func (l *log) pulses() {
 		}
 		m.sent(at, history.Ok)
 		m.stored(at + ms(10))
+		m.found(store, "", 1)
+	}
+}
+
+// echoes are born of pulses, one of each; of those from 3 s to 6.1 s none is. Beside the 24 of the steady
+// phase that is no chance from 19 pulses on: in the fourth bucket after the heal.
+func (l *log) echoes() {
+	born := int64(0)
+	for n := range 100 {
+		if n >= 30 && n < 61 {
+			continue
+		}
+		m, at := message{l, "echo", born, "e", born}, ms(100*n+20)
+		m.add(history.Derive, at, history.None, func(e *history.Event) {
+			e.Node, e.Handler, e.Step, e.ParentFlow, e.Parent = worker, "in", "store db", "pulse", int64(n)
+		})
+		m.stored(at + ms(10))
+		m.found(store, "", 1)
+		born++
+	}
+}
+
+// beats are five a second; those of 4 s to 4.4 s arrive together at 4.65 s, in time and not too many: the
+// first bucket after the heal, until 4.6 s, has messages that wait all along and none that arrives.
+func (l *log) beats() {
+	for n := range 50 {
+		m, at := message{l, "beat", int64(n), "b", int64(n)}, ms(200*n)
+		m.sent(at, history.Ok)
+		if n >= 20 && n < 23 {
+			m.stored(ms(4_650))
+		} else {
+			m.stored(at + ms(10))
+		}
 		m.found(store, "", 1)
 	}
 }
@@ -172,6 +207,8 @@ func run(t *testing.T) string {
 	l.phases()
 	l.orders()
 	l.pulses()
+	l.echoes()
+	l.beats()
 	slices.SortStableFunc(l, func(a, b history.Event) int { return cmp.Compare(a.At, b.At) })
 	if err := write(filepath.Join(dir, "history"), l); err != nil {
 		t.Fatal(err)
@@ -231,6 +268,22 @@ func TestTheSQLCountsWhatIsCountedByHand(t *testing.T) {
 	}
 }
 
+func TestAValueThatNoJudgeGivesIsNotRead(t *testing.T) {
+	python, dir := duckdb(t), run(t)
+	path := filepath.Join(dir, "result.json")
+	src, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	strange := strings.Replace(string(src), `"value": "untested"`, `"value": "perhaps"`, 1)
+	if err := os.WriteFile(path, []byte(strange), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, errs := opinion(t, python, dir); code != 2 || !strings.Contains(errs, "perhaps") {
+		t.Errorf("exit code %d, want 2 for the value:\n%s", code, errs)
+	}
+}
+
 // Each figure that the judge gives is changed, alone: one line must be about it.
 func TestAJudgeThatSaysSomethingElseIsNoticed(t *testing.T) {
 	python, honest := duckdb(t), run(t)
@@ -276,6 +329,7 @@ func lies(t *testing.T, src []byte) (all []lie) {
 			Name      string           `json:"name"`
 			Property  string           `json:"property"`
 			Flow      string           `json:"flow"`
+			Value     string           `json:"value"`
 			Figures   []map[string]any `json:"figures"`
 			Anomalies []map[string]any `json:"anomalies"`
 		} `json:"verdicts"`
