@@ -2,18 +2,23 @@
 
 -- run_of: the runs of handlers that dead-letter, with which attempt each one was. Where the broker
 -- dead-letters by itself an attempt is a delivery.
+-- covers: a list of reasons names one itself, or the class of an HTTP status, but for 429.
+CREATE MACRO covers(reasons, reason) AS list_contains(reasons, reason)
+  OR regexp_full_match(reason, '[45][0-9][0-9]') AND reason <> '429'
+    AND list_contains(reasons, reason[1] || 'xx');
+
 CREATE TABLE run_of AS
 SELECT w.channel, e.n, e.flow, e.message, e.outcome = 'ok' AS ok,
   e.outcome <> 'ok' AND e.reason NOT IN ('crash', 'stopped') AND (
     CASE WHEN w.native THEN e.delivery ELSE e.attempt END >= w.most
-    OR e.reason IN ('schema', 'auth', 'permanent') OR list_contains(w.permanent, e.reason)) AS final
+    OR e.reason IN ('schema', 'auth', 'permanent') OR covers(w.permanent, e.reason)) AS final
 FROM event e JOIN dead_way w ON w.node = e.node AND w.handler = e.handler
 WHERE e.kind = 'attempt' AND e.message >= 0;
 
 -- dead_sent: the dead letters; one for a permanent reason is owed by that alone.
 CREATE TABLE dead_sent AS
 SELECT w.channel, e.n, e.flow, e.message, e.outcome IN ('', 'ok') AS answered,
-  e.reason IN ('schema', 'auth', 'permanent') OR list_contains(w.permanent, e.reason)
+  e.reason IN ('schema', 'auth', 'permanent') OR covers(w.permanent, e.reason)
     OR e.reason LIKE '_xx' AND len(list_filter(w.permanent, lambda p: p[1] = e.reason[1])) > 0 AS final
 FROM event e JOIN dead_way w ON w.node = e.node AND w.handler = e.handler
   LEFT JOIN channel c ON c.channel = e.channel

@@ -98,7 +98,8 @@ WHERE e.kind = 'found' AND e.message >= 0 AND NOT l.reply
   AND l.node = CASE WHEN e.channel = '' THEN e.node ELSE split_part(e.channel, '/', 1) END
 GROUP BY ALL;
 
--- ending: rows that end a leg short of its sink; a dead letter that was redriven later does not.
+-- ending: rows that end a leg short of its sink, as the promise lets them; a dead letter that was
+-- redriven later does not.
 CREATE TABLE ending AS
 WITH placed AS (
   SELECT e.n, e.at_ns, e.kind, e.flow, e.message,
@@ -106,6 +107,7 @@ WITH placed AS (
   FROM event e LEFT JOIN channel c ON c.channel = e.channel
   WHERE e.message >= 0 AND (e.kind IN ('dead_letter', 'expire')
     OR e.kind = 'filter' AND e.step <> 'dedupe' AND e.reason <> 'duplicate')
+    AND (e.kind, e.node, e.handler, CASE WHEN e.kind = 'filter' THEN e.step ELSE '' END) IN (FROM may_end)
 ), redrive AS (
   SELECT e.n, e.flow, e.message, l.leg
   FROM event e LEFT JOIN channel c ON c.channel = e.channel JOIN leg l ON l.flow = e.flow

@@ -112,6 +112,8 @@ def load_promise(db, promise):
           [(c["Ref"], i, pattern(c["Ref"])) for i, c in enumerate(promise["Channels"])])
     table(db, "dead_way(node VARCHAR, handler VARCHAR, source VARCHAR, channel VARCHAR, most INT, "
               "native BOOL, readable BOOL, permanent VARCHAR[])", dead_ways(promise, nodes))
+    table(db, "may_end(kind VARCHAR, node VARCHAR, handler VARCHAR, step VARCHAR)",
+          endings(promise, dead_ways(promise, nodes)))
 
 
 def table(db, columns, rows):
@@ -149,6 +151,28 @@ def dead_ways(promise, nodes):
             ways.append((node["Name"], handler["Name"], source, channel, max(1, attempts),
                          dead.get("Native", False), readable, permanent(policy, handler["Do"])))
     return ways
+
+
+def endings(promise, ways):
+    """The rows by which a message may end short of its sink."""
+    ttl = {c["Ref"]: duration_ns(c["TTL"]) for c in promise["Channels"]}
+    ends = [("dead_letter", way[0], handler, "") for way in ways for handler in (way[1], "")]
+    for node in promise["Nodes"]:
+        for handler in node["Handlers"] or []:
+            at = (node["Name"], handler["Name"])
+            source = (handler["Batch"] or {}).get("Channel") or handler["Subscribe"]
+            if duration_ns(handler["Policy"]["TTL"]) or ttl.get(source):
+                ends.append(("expire", *at, ""))
+            ends += [("filter", *at, name) for name in conditions(handler["Do"])]
+    return ends
+
+
+def conditions(steps):
+    """The conditions that drop a message which does not meet them."""
+    for step in steps or []:
+        if step["Kind"] == "when" and step["Else"] == "filter":
+            yield step["Name"]
+        yield from conditions(step["Do"])
 
 
 def permanent(policy, steps):
