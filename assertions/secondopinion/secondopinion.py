@@ -155,13 +155,13 @@ def dead_ways(promise, nodes):
 
 def endings(promise, ways):
     """The rows by which a message may end short of its sink."""
-    ttl = {c["Ref"]: duration_ns(c["TTL"]) for c in promise["Channels"]}
+    ttl = {c["Ref"]: duration_ns(c.get("TTL") or 0) for c in promise["Channels"]}
     ends = [("dead_letter", way[0], handler, "") for way in ways for handler in (way[1], "")]
     for node in promise["Nodes"]:
         for handler in node["Handlers"] or []:
             at = (node["Name"], handler["Name"])
             source = (handler["Batch"] or {}).get("Channel") or handler["Subscribe"]
-            if duration_ns(handler["Policy"]["TTL"]) or ttl.get(source):
+            if duration_ns(handler["Policy"].get("TTL") or 0) or ttl.get(source):
                 ends.append(("expire", *at, ""))
             ends += [("filter", *at, name) for name in conditions(handler["Do"])]
     return ends
@@ -170,7 +170,7 @@ def endings(promise, ways):
 def conditions(steps):
     """The conditions that drop a message which does not meet them."""
     for step in steps or []:
-        if step["Kind"] == "when" and step["Else"] == "filter":
+        if step.get("Kind") == "when" and step.get("Else") == "filter":
             yield step["Name"]
         yield from conditions(step["Do"])
 

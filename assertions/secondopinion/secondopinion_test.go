@@ -86,6 +86,8 @@ func (m message) worked(kind history.Kind, at int64, outcome history.Outcome, at
 			e.Channel = deadChannel
 		case history.Receive:
 			e.Channel, e.Delivery = channel, 1
+		case history.Filter:
+			e.Step = "wanted"
 		}
 	})
 }
