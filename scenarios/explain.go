@@ -30,7 +30,12 @@ var scenarioWords = map[string]string{
 	"deadline": "the most the whole run may take (default: its phases and 60s)",
 	"assert": "what must hold; adds to and overrides what is judged anyway: delivery, load, " +
 		"steady, trace and every declared policy",
-	"expect": "the verdicts that faultline test must find, for a broken twin; run ignores it",
+	"expect":  "the verdicts that faultline test must find, for a broken twin; run ignores it",
+	"valid":   "a verdict: there was evidence, and the promise held",
+	"invalid": "a verdict: a counterexample is shown",
+	"unknown": "a verdict: evidence was missing; it says what would make it known",
+	"untested": "a verdict: nothing came of what the promise is about, such as a failure for a breaker to " +
+		"see; it says what would test it, and changes no exit code",
 	"scale": "on the timeline: {NODE: REPLICAS}, starts or stops replicas of a cloud or " +
 		"service",
 	"redrive": "on the timeline: publishes every message of a dead-letter channel to where " +

@@ -23,8 +23,10 @@ func Explain(name string) (text string, ok bool) {
 		fmt.Fprintf(&b, "  %-14s %s; %s (%s)\n", f.name, units[f.shape], f.doc, note)
 	}
 	fmt.Fprintf(&b, "\nValid needs %s.\n", w.needs)
-	fmt.Fprintf(&b, "Anomalies: %s; a verdict shows at most 10 and counts the rest.\n",
-		strings.Join(w.anomalies, ", "))
+	if len(w.anomalies) > 0 {
+		fmt.Fprintf(&b, "Anomalies: %s; a verdict shows at most 10 and counts the rest.\n",
+			strings.Join(w.anomalies, ", "))
+	}
 	fmt.Fprintf(&b, "\nExample:\n  assert:\n    %s\n", w.example)
 	return b.String(), true
 }
@@ -82,7 +84,7 @@ func ExpectSchema() json.RawMessage {
 		anomalies = append(anomalies, w.anomalies...)
 	}
 	expectation := object(map[string]any{
-		"verdict":   map[string]any{"enum": []string{"valid", "invalid", "unknown"}},
+		"verdict":   map[string]any{"enum": []string{"valid", "invalid", "unknown", "untested"}},
 		"assertion": map[string]any{"type": "string"},
 		"anomaly":   map[string]any{"enum": unique(anomalies)},
 		"flow":      map[string]any{"type": "string"},
