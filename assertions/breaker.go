@@ -28,7 +28,7 @@ type BreakerParams struct {
 //
 // Evidence: Breaker rows and the rows of the step (Attempt rows for a handler's own). Valid: there
 // were enough failures to open it, and all tries kept to it. Untested: there were not. Invalid: not-opened, call-while-open, half-open-early or
-// opened-early. Unknown: no tries, opening was asked for and there were never enough failures, or
+// opened-early. Unknown: opening was asked for and there were never enough failures, or
 // events were shed.
 //
 // It cannot see failures in a row that are mixed with successes: some breakers count them by

@@ -15,7 +15,8 @@ import (
 //
 // Evidence: the rows of the handler or step, each from At − Duration to At; those refused by the
 // bulkhead, a breaker or a rate limit did not run. Valid: there were as many at once as may be,
-// or some were refused, and never too many. Untested: there were never so many. Invalid: there were (overfull). Unknown: no rows, or events were shed.
+// or some were refused, and never too many. Untested: there were never so many. Invalid: there were too
+// many (overfull). Unknown: events were shed.
 //
 // It cannot see how many waited, only the refusals. Overlaps count at the ends of runs, where the
 // count of a set of spans has its peaks. Cost: one counter for each run that ended within the last

@@ -31,7 +31,7 @@ type DeadLetterParams struct {
 // Valid: a message failed for good, or one was found, and all of this holds; where a number was asked
 // for, it was found. Untested: none did.
 // Invalid: missing, undue, twice, too-early, over-retried, unlabelled, redrive-incomplete, or a
-// wrong count. Unknown: the handlers did not run, the run did not end, or events were shed.
+// wrong count. Unknown: the run did not end, or events were shed.
 //
 // It cannot see headers that a broker does not carry, nor read a channel on MQTT, where the sent
 // row stands for the found one. Cost: one map entry for each message that failed for good.
@@ -59,7 +59,6 @@ type deadMessage struct {
 	unsure   int // those that were not
 	found    int
 	redriven int
-	last     *history.Event // the last dead-letter row
 }
 
 func newDeadLetter(l *Ledger, p DeadLetterParams) *deadLetterChecker {

@@ -47,7 +47,6 @@ const (
 	accepted                          // the node named by accepted_at has it; a derived one: published
 	traceBroken                       // it came by with two different trace ids
 	untraced                          // it was received without a trace id
-	rejected                          // someone refused it as permanent
 	filtered                          // it rightly ended
 	refusedForGood                    // a refusal that the promise declares permanent dead-lettered it
 )
@@ -122,8 +121,6 @@ func (f *flowLedger) observe(e *history.Event, r *routes, now *passage) {
 		if r.promises(e) {
 			f.settle(e, f.legsBelow(e, r), legExpired)
 		}
-	case history.Reject:
-		m.flags |= rejected
 	case history.Reply:
 		f.replied(e, now)
 	case history.Redrive:

@@ -16,7 +16,7 @@ import (
 //
 // Evidence: Receive, Attempt and Expire rows of the handler. Valid: the handler received something
 // that was too old, and kept to it. Untested: nothing was. Invalid: a message was worked on too late (handled-expired) or dropped too soon
-// (expired-early). Unknown: the handler received nothing, or events were shed.
+// (expired-early). Unknown: events were shed.
 //
 // It cannot see what a broker drops by itself. Cost: one look at the message's row an event.
 // Source: AMQP 0-9-1 per-message TTL as RabbitMQ documents it.

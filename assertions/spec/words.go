@@ -119,7 +119,7 @@ func messageWords() []word {
 			name: "idempotence",
 			definition: "No message is found more than once at a sink of its flow, however " +
 				"often it was delivered.",
-			needs:     "an effect that was found, and a message that was delivered twice",
+			needs:     "an effect that was found, and a message that was delivered twice; without that it is untested",
 			anomalies: []string{"duplicated"},
 			fields:    []field{flowField(everyFlow), nameField()},
 			example:   "- idempotence: {flow: orders}",

@@ -44,7 +44,7 @@ func retryWord() word {
 			"jitter explains. Redelivery by the broker is counted apart; where it dead-letters " +
 			"by itself no delivery is above its limit. Tries that wait in a retry channel are counted " +
 			"per (message, handler), and no pause there is too long.",
-		needs: "tries of the handler",
+		needs: "a try that failed; without one it is untested",
 		anomalies: []string{"over-retried", "short-gap", "long-gap", "after-success",
 			"after-permanent", "over-delivered", "amplified", "herd"},
 		fields: []field{
@@ -75,8 +75,8 @@ func deadLetterWord() word {
 			"permanent, is found in the dead-letter channel, and nothing else is; twice only " +
 			"beside a crash, an unanswered publish or a redrive; after exactly the declared " +
 			"attempts, with its reason; a redriven message completes.",
-		needs: "runs of the handlers that dead-letter to the channel, and a run that reached " +
-			"its end",
+		needs: "a message that failed for good, or was found there, and a run that reached its end; " +
+			"without such a message it is untested",
 		anomalies: []string{"missing", "undue", "twice", "too-early", "over-retried", "unlabelled",
 			"redrive-incomplete", "wrong-count"},
 		fields: []field{
@@ -108,7 +108,7 @@ func breakerWord() word {
 			"no further try begins until the breaker has opened; while it is open no try " +
 			"begins; it stays open for the declared time before a trial; it does not open on " +
 			"fewer failures.",
-		needs:     "tries of the step; with opens: an opening",
+		needs:     "enough failures in a row to open it; without them it is untested, with opens unknown",
 		anomalies: []string{"not-opened", "call-while-open", "half-open-early", "opened-early"},
 		fields: []field{
 			handlerField("node.handler/step that has the breaker, or node.handler for the handler's own"),
@@ -130,7 +130,7 @@ func bulkheadWord() word {
 		name: "bulkhead",
 		definition: "Within one replica, at no time do more runs overlap than the bulkhead's " +
 			"concurrent limit.",
-		needs:     "runs of the handler or step",
+		needs:     "as many runs at once as it allows, or a refusal; else it is untested",
 		anomalies: []string{"overfull"},
 		fields:    []field{handlerField("node.handler, or node.handler/step, that has the bulkhead"), nameField()},
 		example:   "- bulkhead: {handler: gateway.profile}",
@@ -145,7 +145,7 @@ func ttlWord() word {
 		name: "ttl",
 		definition: "A message older than the handler's TTL when it is received is expired and " +
 			"not worked on, a younger one is not expired; 50 ms of tolerance on both sides.",
-		needs:     "messages received by the handler",
+		needs:     "a message older than the TTL; without one it is untested",
 		anomalies: []string{"handled-expired", "expired-early"},
 		fields: []field{handlerField("node.handler that has the TTL, itself or by its channel"),
 			nameField()},

@@ -14,9 +14,6 @@ import (
 	"github.com/faultline-sim/faultline/simulators/conn"
 )
 
-// longPoll is how long one request for messages waits for them.
-const longPoll = 5 * time.Second
-
 // share is one part of a channel that this client takes from.
 type share struct {
 	sub    *subscription
